@@ -1,0 +1,160 @@
+package model
+
+import "time"
+
+// GroupKey names a group.
+type GroupKey struct {
+	Namespace string
+	Name      string
+}
+
+func (k GroupKey) String() string { return k.Namespace + "/" + k.Name }
+
+// Mode says on how many nodes a group runs.
+type Mode string
+
+// Modes of a group.
+const (
+	ModeFailover     Mode = "Failover"
+	ModeLoadBalanced Mode = "LoadBalanced"
+)
+
+// FailbackPolicy says when a group returns to a more preferred node.
+type FailbackPolicy string
+
+// Failback policies; Never is the default (WSFC's AutoFailbackType 0).
+const (
+	FailbackNever     FailbackPolicy = "Never"
+	FailbackImmediate FailbackPolicy = "Immediate"
+	FailbackWindow    FailbackPolicy = "Window"
+)
+
+// Failback is a group's failback rule. Start and End are minutes of the day in Location; a window whose End is before its Start
+// wraps midnight (A29). Location nil means UTC.
+type Failback struct {
+	Policy   FailbackPolicy
+	Delay    time.Duration
+	HasStart bool
+	HasEnd   bool
+	Start    int
+	End      int
+	Location *time.Location
+}
+
+// Group is a resource group as policy sees it: what is wanted, what is assigned, and what its owner reports.
+type Group struct {
+	Key           GroupKey
+	UID           string
+	Mode          Mode
+	DesiredOnline bool
+	// Deleting says that the object has a deletion timestamp: it is taken offline, whatever is desired.
+	Deleting bool
+	// Invalid is the message of Accepted=False; such a group is not started, and not stopped either if it runs.
+	Invalid         string
+	PreferredOwners []string
+	// PossibleOwners is the intersection over the group's resources; nil means every node (A21).
+	PossibleOwners      []string
+	AntiAffinityClasses []string
+	Priority            int
+	FailoverThreshold   int
+	FailoverPeriod      time.Duration
+	Failback            Failback
+	Requests            map[string]int64
+	DependsOn           []GroupKey
+	Maintenance         bool
+	// Disks are the devices or files that the group's disk resources need.
+	Disks []string
+	// ResourceCount is the number of resources in the group.
+	ResourceCount int
+	// NeedsFencing says that some resource of the group has neither a disk nor a guarded address to prove its old owner
+	// harmless, so it waits for the self-fence deadline.
+	NeedsFencing bool
+	// RetryPeriod is the shortest retryPeriodOnFailure of its resources; 0 means never.
+	RetryPeriod time.Duration
+	// State is the aggregate of the resources as reported for the assignment's epoch.
+	State GroupState
+	// Assignment is the current one; the zero value means that the group was never assigned.
+	Assignment Assignment
+	// Reports are what the agents say of the group, at most one per node.
+	Reports []OwnerReport
+	// Failures are the past failures of the group (bounded, oldest first).
+	Failures []Failure
+	// Move is a move that an operator has asked for; nil when there is none.
+	Move *MoveRequest
+	// PlacedByOperator says that an operator's move put the group where it is: failback leaves it there until a later failover,
+	// or until a node rejoins (JoinEpoch above PlacedJoins of a more preferred node).
+	PlacedByOperator bool
+	// PlacedAt is when the operator's move was assigned.
+	PlacedAt time.Time
+	// FailedSince is when the group was given up (failover threshold exceeded); zero when it was not.
+	FailedSince time.Time
+}
+
+// Assignment is who owns a group. Node "" with Epoch > 0 is a withdrawal (rule O1).
+type Assignment struct {
+	Node       string
+	ID         NodeID
+	Generation Generation
+	Epoch      Epoch
+	View       ViewID
+	Reason     Reason
+	// Target is where a withdrawn group goes next; empty when it stays offline.
+	Target   string
+	Unproven []Owner
+	Time     time.Time
+}
+
+// Withdrawn says that the assignment takes the group from its owner.
+func (a Assignment) Withdrawn() bool { return a.Node == "" && a.Epoch > 0 }
+
+// Owner is a node, in one of its lives, that has owned a group at an epoch and is not yet proven harmless (rule O2).
+type Owner struct {
+	Node       string
+	ID         NodeID
+	Generation Generation
+	Epoch      Epoch
+}
+
+// OwnerReport is what one node's agent says of a group.
+type OwnerReport struct {
+	Node       string
+	ID         NodeID
+	Generation Generation
+	// Running is the epoch at which the group, or anything of it, is on the node; 0 when nothing is.
+	Running Epoch
+	// Released is the highest withdrawal that the agent has carried out: nothing of an epoch up to it is left (rule O1).
+	Released Epoch
+	// Floor is the highest epoch of the group that the agent knows of, on a disk or in its memory (rule O7).
+	Floor Epoch
+	// Proven is the epoch at which the agent has shown every earlier owner harmless for every resource; 0 when it has not.
+	Proven Epoch
+	// FailoverWanted asks for a failover at the epoch: a resource failed past its restart threshold. Empty when not.
+	FailoverWanted string
+	// FailoverEpoch is the epoch to which FailoverWanted belongs.
+	FailoverEpoch Epoch
+	// FailedAt is when the resource failed.
+	FailedAt time.Time
+}
+
+// FailureKind tells a node's death from a resource's failure.
+type FailureKind string
+
+// Failure kinds.
+const (
+	FailureNode     FailureKind = "NodeDown"
+	FailureResource FailureKind = "ResourceFailed"
+)
+
+// Failure is one past failure of a group: the group left Node because of it.
+type Failure struct {
+	Kind     FailureKind
+	Node     string
+	Resource string
+	Time     time.Time
+}
+
+// MoveRequest is an operator's wish. Target is a node's name or "best".
+type MoveRequest struct {
+	Target string
+	Token  string
+}
