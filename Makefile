@@ -1,0 +1,96 @@
+# Quorate. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := $(CURDIR)/bin
+export KUBEBUILDER_ASSETS := $(BIN)/controlplane
+export QUORATE_BIN := $(BIN)
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/quorate/quorate/pkg/version.Version=$(VERSION)'
+# The lab makes namespaces, mounts and loop devices: its targets run as root, through sudo if need be.
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo -E env "PATH=$$PATH")
+# The pure packages: no I/O, so they are tested with the race detector's cost left out and in seconds.
+PURE := ./pkg/model/... ./pkg/membership/... ./pkg/quorum/... ./pkg/policy/... ./pkg/lifecycle/... ./pkg/snapshot/... ./pkg/status/... ./pkg/validation/...
+N ?= 5
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run
+
+.PHONY: demo
+demo: build controlplane ## Set everything up and watch a real failover (KEEP=1 leaves the lab running).
+	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab demo $(if $(KEEP),--keep)
+
+.PHONY: build
+build: setup ## Build the binaries into bin/.
+	@mkdir -p $(BIN)
+	@$(GO_BUILD) -o $(BIN)/quorate-agent ./cmd/agent
+	@$(GO_BUILD) -o $(BIN)/quorate-manager ./cmd/manager
+	@$(GO_BUILD) -o $(BIN)/quorate-lab ./cmd/lab
+	@$(GO_BUILD) -o $(BIN)/quorate-visits ./test/visits
+
+.PHONY: setup
+setup: ## Install the Debian packages that the lab and the tests use.
+	@hack/setup.sh
+
+.PHONY: controlplane
+controlplane: setup ## Build etcd, kube-apiserver and kubectl once (cached between checkouts).
+	@hack/controlplane.sh
+
+##@ Test
+
+.PHONY: test
+test: build controlplane ## Set everything up and run all tests: unit, scenarios, simulation, API, lab.
+	@hack/test.sh
+
+.PHONY: test-unit
+test-unit: ## Only the tests that need no API server, no root and no lab.
+	@go test $(PURE) ./pkg/heartbeat/... ./api/...
+
+.PHONY: test-e2e
+test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name picks some).
+	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/... -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
+
+.PHONY: test-full
+test-full: test ## Everything that `make test` runs, then longer simulations and more rounds of the lab.
+	@hack/test-full.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of outside data for a while each (FUZZTIME=30s).
+	@hack/fuzz.sh
+
+.PHONY: bench
+bench: bench-policy bench-failover ## Every measurement, with the rivals' figures beside ours.
+
+.PHONY: bench-failover
+bench-failover: build controlplane ## Time failovers, moves and restarts in the lab, by phase (N=5 repetitions).
+	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --repetitions $(N)
+
+.PHONY: bench-policy
+bench-policy: ## Time a placement decision for 64 nodes and 10,000 groups.
+	@go test ./pkg/policy -run '^$$' -bench . -benchmem -count 3
+
+##@ Check
+
+.PHONY: generate
+generate: ## Regenerate deep copies, CRDs and apply configurations.
+	@hack/generate.sh
+
+.PHONY: verify
+verify: setup ## Generated code is current, lint is clean, import rules hold, links in documents resolve.
+	@hack/verify.sh
+
+.PHONY: lint
+lint: ## Run the linter.
+	@hack/lint.sh
+
+.PHONY: fmt
+fmt: ## Format the code.
+	@gofmt -s -w api cmd controllers pkg test hack/controlplane
+
+.PHONY: clean
+clean: ## Remove what was built here (not the cache of heavy tools).
+	@rm -rf $(BIN)

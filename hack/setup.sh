@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the lab and the tests use, if they are missing. Says what it installs, and installs nothing else.
+. "$(dirname "$0")/env.sh"
+
+# package:a file that it brings, so that a machine that has it by another way is left alone
+wanted=(
+  "e2fsprogs:/usr/sbin/mkfs.ext4"
+  "iproute2:/usr/sbin/ip /sbin/ip /usr/bin/ip"
+  "util-linux:/usr/bin/nsenter"
+  "mount:/usr/bin/mount /bin/mount"
+  "curl:/usr/bin/curl"
+  "procps:/usr/bin/ps /bin/ps"
+  "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
+)
+missing=()
+for entry in "${wanted[@]}"; do
+  found=no
+  for file in ${entry#*:}; do [ -e "$file" ] && found=yes; done
+  [ $found = yes ] || missing+=("${entry%%:*}")
+done
+command -v go >/dev/null || fail "Go is not installed: install Go 1.26 or newer and put it on the PATH"
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+command -v apt-get >/dev/null || fail "missing packages: ${missing[*]}; this is not a Debian-like machine, install them by hand"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || fail "missing packages: ${missing[*]}; run as root, or install sudo"
+  as_root=(sudo)
+fi
+say "installing Debian packages: ${missing[*]}"
+"${as_root[@]}" apt-get update -q >/dev/null || fail "apt-get update failed: is the package mirror reachable?"
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
+  fail "apt-get install ${missing[*]} failed"

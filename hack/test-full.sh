@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# What is too long for `make test`: more simulation seeds, the race detector, short fuzzing, and three more rounds of the lab.
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+export KUBEBUILDER_ASSETS="$BIN/controlplane" QUORATE_BIN="$BIN"
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo -E env "PATH=$PATH")
+
+say "simulation, 10,000 seeds"
+go test -count=1 -timeout 60m ./test/sim -sim.seeds 10000
+say "race detector on what has goroutines"
+"${as_root[@]}" go test -race -count=1 -timeout 30m ./pkg/... ./controllers/...
+say "fuzzing, ten seconds a parser"
+FUZZTIME=10s hack/fuzz.sh
+say "three more rounds of the end-to-end tests"
+"${as_root[@]}" go test -count=3 -timeout 60m ./test/e2e/...

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs every test but the long ones, cheapest first, so that a mistake shows early. Needs bin/ and bin/controlplane (make test builds both).
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo -E env "PATH=$PATH")
+export KUBEBUILDER_ASSETS="$BIN/controlplane" QUORATE_BIN="$BIN"
+
+say "tests without a lab: unit, scenarios, simulation, controllers on a real API server"
+mapfile -t packages < <(go list ./... | grep -v '/test/e2e')
+"${as_root[@]}" go test -timeout 15m "${packages[@]}"
+
+say "a late write must not be stopped by anything but the array's enforcement: with that compiled out, the test has to fail"
+if "${as_root[@]}" go test -tags noenforce -count=1 -run 'TestLateWrite' ./test/lab/array >/tmp/quorate-noenforce.$$ 2>&1; then
+  rm -f /tmp/quorate-noenforce.$$
+  fail "TestLateWrite passed with the enforcement compiled out: it proves nothing"
+fi
+grep -q 'late write' /tmp/quorate-noenforce.$$ || { cat /tmp/quorate-noenforce.$$; rm -f /tmp/quorate-noenforce.$$; fail "TestLateWrite failed for another reason than a late write"; }
+rm -f /tmp/quorate-noenforce.$$
+
+say "end-to-end tests on the lab"
+"${as_root[@]}" go test -count=1 -timeout 20m ./test/e2e/...
