@@ -1,0 +1,209 @@
+package resourcetype
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// Type is what one type of resource does on this host. The monitor calls at most one of Reserve, Online, Offline, Terminate and
+// Adopt of an instance at a time; LooksAlive and IsAlive only while it is online. Every method obeys its context.
+type Type interface {
+	// Online brings the resource to where clients can use it, and returns when it serves. It starts clean: what an earlier,
+	// interrupted Online of the same instance has left is removed or taken over first.
+	Online(ctx context.Context, inst *Instance) error
+	// Offline stops the resource gracefully and returns when nothing of it is left (of a disk the reservation stays, rule O15).
+	// What is already offline is no error.
+	Offline(ctx context.Context, inst *Instance) error
+	// Terminate stops it by force, from the record alone (Spec and Data, no memory of this process), and may be repeated. An error
+	// means that something of it may still be there.
+	Terminate(ctx context.Context, inst *Instance) error
+	// LooksAlive is the cheap check, IsAlive the thorough one; nil means that it serves.
+	LooksAlive(ctx context.Context, inst *Instance) error
+	IsAlive(ctx context.Context, inst *Instance) error
+	// Adopt, after a restart of the agent: nil means that the resource is as the record says and online. It changes nothing that
+	// a client could notice, and sends no reservation command (rule "same boot, holder = K").
+	Adopt(ctx context.Context, inst *Instance) error
+}
+
+// Watcher is a Type that sees a failure at once instead of at the next poll.
+type Watcher interface {
+	// Watch sends at most one error, when the online resource has failed. The channel is closed when ctx ends.
+	Watch(ctx context.Context, inst *Instance) (<-chan error, error)
+}
+
+// Reserver is a Type whose right to act is a persistent reservation of a disk (rules O12 to O21).
+type Reserver interface {
+	// Device names the disk, for the order in which the disks of a group are reserved (O12). It reads the Spec only.
+	Device(inst *Instance) (string, error)
+	// Reserve acquires the disk for the instance's epoch. On a resource that is online at an older epoch of the same generation it
+	// changes the epoch in place, without an interruption (O9, O17). errors.As finds *StaleError and *ForeignError.
+	Reserve(ctx context.Context, inst *Instance) (ReserveResult, error)
+	// Verify tells whether the reservation still is the instance's; an error means that the disk is lost and must be terminated
+	// (errors.Is ErrReservationLost), any other error that it could not be told. Due every VerifyInterval; LooksAlive includes it.
+	Verify(ctx context.Context, inst *Instance) error
+}
+
+// VerifyInterval is how often a held reservation is looked at.
+const VerifyInterval = 3 * time.Second
+
+// Guarded is a Type that serves clients on addresses which the kernel silences when the node's lease ends (rule O13).
+type Guarded interface {
+	// Guarded is a marker.
+	Guarded()
+}
+
+// Checker is a Type that can tell before it is used whether this host has what it needs.
+type Checker interface {
+	// Check returns what is missing for the spec (a v1alpha1.ResourceSpec as JSON; nil asks for what every resource of the type
+	// needs). It changes nothing.
+	Check(ctx context.Context, spec json.RawMessage) []Problem
+}
+
+// Identity names an object of the API.
+type Identity struct {
+	UID       string `json:"uid"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+func (i Identity) String() string { return i.Namespace + "/" + i.Name }
+
+// NetworkInfo is a network of the cluster, as far as an address needs to know it.
+type NetworkInfo struct {
+	// CIDRs are the prefixes of the network, such as 192.168.7.0/24 or fd00:7::/64.
+	CIDRs []string `json:"cidrs"`
+}
+
+// Instance is one resource on this host, at one epoch of its group.
+type Instance struct {
+	Type     string
+	Resource Identity
+	Group    Identity
+	// Cluster is the Cluster's name; ClusterID its identity, 16 hex digits, of which a disk's keys carry the first 24 bits.
+	Cluster    string
+	ClusterID  string
+	NodeName   string
+	Node       model.NodeID
+	Generation model.Generation
+	Epoch      model.Epoch
+	// Spec is the v1alpha1.ResourceSpec as JSON.
+	Spec json.RawMessage
+	// Data is what the type has saved about this instance; nil when it has saved nothing.
+	Data json.RawMessage
+	// SaveData makes v the instance's Data, here and in the record on disk, before it returns. It is called before an act whose
+	// traces only Data can find again (rule O8). It is nil in the guardian, which saves nothing.
+	SaveData func(v any) error
+	// Progress tells that a pending state goes on, which renews its pendingTimeout. May be nil.
+	Progress func(message string)
+	// MayAct is the node's lease check: an error says why nothing may be started now (rule O8). Nil when there is nothing to ask.
+	MayAct func() error
+	// Networks of the cluster by name.
+	Networks map[string]NetworkInfo
+	// NetworkName is the name of the virtual server that this resource belongs to (a NetworkName that it depends on, directly or
+	// through others); empty when there is none.
+	NetworkName string
+	// CgroupRoot is the cgroup below which the resource's own are made; RunDir is where its logs and sockets go (/run/quorate).
+	CgroupRoot string
+	RunDir     string
+	Log        logr.Logger
+}
+
+// ReserveResult is how a disk was acquired; only Proof counts as ReservationPreempted.
+type ReserveResult struct {
+	// Enforced says that the disk itself refuses the writes of hosts that are not registered; false is Advisory.
+	Enforced bool
+	// Preempted says that an earlier owner's reservation, in force or parked, was preempted and its writes aborted.
+	Preempted bool
+	// PTPL says that registrations and reservation survive a power loss of the disk.
+	PTPL bool
+	// EpochFound is the highest epoch of this cluster that was on the disk before (the floor of O7); 0 when none was.
+	EpochFound model.Epoch
+}
+
+// Proof reports whether the reservation proves that earlier owners can no longer write (O13, O19): an Advisory disk, one that
+// was found free, and one that forgets its reservation at a power loss prove nothing.
+func (r ReserveResult) Proof() bool { return r.Enforced && r.Preempted && r.PTPL }
+
+// Problem is something that this host lacks for a resource or a type.
+type Problem struct {
+	// Reason is one word, such as ToolMissing or DeviceMissing.
+	Reason string
+	// Object is what the problem is about: a tool, a device, a path.
+	Object  string
+	Message string
+}
+
+// ErrReservationLost says that another node holds the disk, or that this node's key is gone from it.
+var ErrReservationLost = errors.New("the disk's reservation is lost")
+
+// StaleError says that the disk carries a higher epoch of this cluster, or an equal one of another node (rule O20): this
+// instance's assignment is out of date.
+type StaleError struct {
+	Device string
+	// Epoch is the highest epoch on the disk, Node who wrote it.
+	Epoch model.Epoch
+	Node  model.NodeID
+}
+
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("disk %s carries epoch %d of node %d: this assignment is stale", e.Device, e.Epoch, e.Node)
+}
+
+// ForeignError says that the disk carries a key that is not of this cluster; it is never removed without the operator's word.
+type ForeignError struct {
+	Device string
+	Key    uint64
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("disk %s carries the foreign reservation key %#016x: it belongs to another cluster or program; "+
+		"clear it there, or with the operator's own verb", e.Device, e.Key)
+}
+
+// MayStart runs the lease check of rule O8; it is called immediately before each irreversible step.
+func (i *Instance) MayStart() error {
+	if i.MayAct == nil {
+		return nil
+	}
+	return i.MayAct()
+}
+
+// Report tells progress, if anybody listens.
+func (i *Instance) Report(format string, args ...any) {
+	if i.Progress != nil {
+		i.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// Save makes v the instance's Data; without a SaveData it changes the memory only.
+func (i *Instance) Save(v any) error {
+	if i.SaveData != nil {
+		if err := i.SaveData(v); err != nil {
+			return fmt.Errorf("saving the run state of %s: %w", i.Resource, err)
+		}
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding the run state of %s: %w", i.Resource, err)
+	}
+	i.Data = raw
+	return nil
+}
+
+// LoadData decodes Data into v and reports whether there was any.
+func (i *Instance) LoadData(v any) (bool, error) {
+	if len(i.Data) == 0 || string(i.Data) == "null" {
+		return false, nil
+	}
+	if err := json.Unmarshal(i.Data, v); err != nil {
+		return false, fmt.Errorf("reading the run state of %s: %w", i.Resource, err)
+	}
+	return true, nil
+}
