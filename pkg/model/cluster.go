@@ -9,6 +9,9 @@ type Snapshot struct {
 	View   *View
 	Nodes  []Node
 	Groups []Group
+	// Restored says that the API server has gone back in time (its view is below what an agent has published): nothing is assigned
+	// until every member of the view has Reported (rule O6).
+	Restored bool
 }
 
 // Cluster is the part of a Cluster's spec that policy reads.
@@ -64,6 +67,9 @@ type Node struct {
 	FailbackOnResume FailbackOnResume
 	Maintenance      bool
 	Quarantined      bool
+	// Reported says that the node's agent has reported what it runs since the API server was restored. Read only if
+	// Snapshot.Restored.
+	Reported bool
 	// Connected says that the node's agent reaches the side that decides (the API server, for the controllers).
 	Connected bool
 	// GuardsAddresses says that the node's kernel silences addresses when their lease ends (rule O13).

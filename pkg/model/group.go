@@ -75,6 +75,11 @@ type Group struct {
 	State GroupState
 	// Assignment is the current one; the zero value means that the group was never assigned.
 	Assignment Assignment
+	// EpochFloor is the highest epoch ever known for the group apart from its assignment and its reports (rule O7).
+	EpochFloor Epoch
+	// DrainedFrom is the node that the group left when it came to its present owner because that node was drained; empty when it
+	// came for another reason. FailbackOnResume of that node speaks of the group.
+	DrainedFrom string
 	// Reports are what the agents say of the group, at most one per node.
 	Reports []OwnerReport
 	// Failures are the past failures of the group (bounded, oldest first).
@@ -82,9 +87,9 @@ type Group struct {
 	// Move is a move that an operator has asked for; nil when there is none.
 	Move *MoveRequest
 	// PlacedByOperator says that an operator's move put the group where it is: failback leaves it there until a later failover,
-	// or until a node rejoins (JoinEpoch above PlacedJoins of a more preferred node).
+	// or until a more preferred node rejoins (its JoinedAt after PlacedAt).
 	PlacedByOperator bool
-	// PlacedAt is when the operator's move was assigned.
+	// PlacedAt is when the operator's move was decided.
 	PlacedAt time.Time
 	// FailedSince is when the group was given up (failover threshold exceeded); zero when it was not.
 	FailedSince time.Time

@@ -40,4 +40,16 @@ const (
 	ReasonUnsafeFencing     Reason = "UnsafeFencing"
 	ReasonAdopted           Reason = "Adopted"
 	ReasonRetry             Reason = "RetryAfterFailure"
+	// ReasonEpochRaised: the owner found a higher epoch (on a disk, in its memory), so its own is stale (O7, O20).
+	ReasonEpochRaised Reason = "EpochRaised"
+	// ReasonOlderView: the view published is older than the one of the group's assignment (O5).
+	ReasonOlderView Reason = "OlderView"
+	// ReasonWaitingForReports: the API server was restored and not every member has said what it runs (O6).
+	ReasonWaitingForReports Reason = "WaitingForReports"
+	// ReasonRecovered: the group had been given up, and is well again.
+	ReasonRecovered Reason = "Recovered"
+	// ReasonProven: earlier owners were proven harmless.
+	ReasonProven Reason = "OwnersProven"
+	// ReasonUnsupported: this version does not place the group.
+	ReasonUnsupported Reason = "Unsupported"
 )
