@@ -1,0 +1,92 @@
+package monitor
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/runstate"
+)
+
+// Options are what a Monitor needs.
+type Options struct {
+	Types *resourcetype.Registry
+	// Store is the host's run state. The monitor is its only writer while it runs.
+	Store *runstate.Store
+	// Now is CLOCK_BOOTTIME; nil means runstate.BootTime.
+	Now func() time.Duration
+	// MayAct is the lease check of rule O8, called immediately before each Reserve and Online, and by types before each
+	// irreversible step: an error says why nothing may be started now. It must be fast and safe for concurrent use.
+	MayAct func() error
+	// OnChange is called with each changed report, in order for each group. It must not block and not call the Monitor.
+	OnChange func(GroupReport)
+	// Identity of this node in this life.
+	NodeName   string
+	Node       model.NodeID
+	Generation model.Generation
+	Cluster    string
+	ClusterID  string
+	// BootID is the kernel's; empty means that it is read.
+	BootID string
+	// CgroupRoot and RunDir are handed to the types.
+	CgroupRoot string
+	RunDir     string
+	Log        logr.Logger
+}
+
+// GroupDesired is an assignment as far as this node is concerned, with the group's resources, defaults resolved.
+type GroupDesired struct {
+	Group resourcetype.Identity `json:"group"`
+	// Run says that this node, in this generation, is the owner; otherwise Epoch is a withdrawal's or another owner's.
+	Run       bool              `json:"run"`
+	Epoch     model.Epoch       `json:"epoch"`
+	View      model.ViewID      `json:"view"`
+	Unproven  []model.Owner     `json:"unproven,omitempty"`
+	Frozen    bool              `json:"frozen,omitempty"`
+	Resources []ResourceDesired `json:"resources"`
+	// Networks of the cluster by name, for types that need them.
+	Networks map[string]resourcetype.NetworkInfo `json:"networks,omitempty"`
+}
+
+// ResourceDesired is one resource of a group.
+type ResourceDesired struct {
+	Resource resourcetype.Identity `json:"resource"`
+	Type     string                `json:"type"`
+	// Spec is the v1alpha1.ResourceSpec as JSON.
+	Spec json.RawMessage `json:"spec"`
+	// Online is spec.desiredState (a deleting resource is not wanted online).
+	Online bool `json:"online"`
+	// DependsOn names resources of the group.
+	DependsOn []lifecycle.Dependency `json:"dependsOn,omitempty"`
+	// Timing is resolved: the resource's, else the Cluster's resourceTypes[], else lifecycle.Timing.WithDefaults.
+	Timing lifecycle.Timing `json:"timing"`
+	// NetworkName of the virtual server; see resourcetype.Instance.
+	NetworkName string `json:"networkName,omitempty"`
+}
+
+// GroupReport is what the agent tells of a group; times are durations since boot, see lifecycle.Report.
+type GroupReport struct {
+	Group      resourcetype.Identity
+	Generation model.Generation
+	lifecycle.Report
+	// Disks tells how each disk of the group is reserved: Enforced, Advisory or None, by resource UID.
+	Disks map[string]DiskReport
+}
+
+// DiskReport is the reservation of one disk.
+type DiskReport struct {
+	Device      string
+	Reservation string
+}
+
+// Leftover is something that could not be stopped or cleaned up.
+type Leftover struct {
+	Group    resourcetype.Identity
+	Resource resourcetype.Identity
+	Type     string
+	Message  string
+}
