@@ -3,13 +3,13 @@ package resourcetype
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/reservation"
 )
 
 // Type is what one type of resource does on this host. The monitor calls at most one of Reserve, Online, Offline, Terminate and
@@ -115,21 +115,19 @@ type Instance struct {
 	Log        logr.Logger
 }
 
-// ReserveResult is how a disk was acquired; only Proof counts as ReservationPreempted.
-type ReserveResult struct {
-	// Enforced says that the disk itself refuses the writes of hosts that are not registered; false is Advisory.
-	Enforced bool
-	// Preempted says that an earlier owner's reservation, in force or parked, was preempted and its writes aborted.
-	Preempted bool
-	// PTPL says that registrations and reservation survive a power loss of the disk.
-	PTPL bool
-	// EpochFound is the highest epoch of this cluster that was on the disk before (the floor of O7); 0 when none was.
-	EpochFound model.Epoch
-}
+// ReserveResult is how a disk was acquired; only its Proof counts as ReservationPreempted.
+type ReserveResult = reservation.Result
 
-// Proof reports whether the reservation proves that earlier owners can no longer write (O13, O19): an Advisory disk, one that
-// was found free, and one that forgets its reservation at a power loss prove nothing.
-func (r ReserveResult) Proof() bool { return r.Enforced && r.Preempted && r.PTPL }
+// The findings of a Reserver that the monitor tells apart.
+type (
+	// StaleError says that the disk carries a newer epoch (O20); its Epoch is the floor to report (O7).
+	StaleError = reservation.StaleError
+	// ForeignError says that the disk carries a key of another cluster or program.
+	ForeignError = reservation.ForeignError
+)
+
+// ErrReservationLost says that another node holds the disk, or that this node's key is gone from it.
+var ErrReservationLost = reservation.ErrLost
 
 // Problem is something that this host lacks for a resource or a type.
 type Problem struct {
@@ -138,33 +136,6 @@ type Problem struct {
 	// Object is what the problem is about: a tool, a device, a path.
 	Object  string
 	Message string
-}
-
-// ErrReservationLost says that another node holds the disk, or that this node's key is gone from it.
-var ErrReservationLost = errors.New("the disk's reservation is lost")
-
-// StaleError says that the disk carries a higher epoch of this cluster, or an equal one of another node (rule O20): this
-// instance's assignment is out of date.
-type StaleError struct {
-	Device string
-	// Epoch is the highest epoch on the disk, Node who wrote it.
-	Epoch model.Epoch
-	Node  model.NodeID
-}
-
-func (e *StaleError) Error() string {
-	return fmt.Sprintf("disk %s carries epoch %d of node %d: this assignment is stale", e.Device, e.Epoch, e.Node)
-}
-
-// ForeignError says that the disk carries a key that is not of this cluster; it is never removed without the operator's word.
-type ForeignError struct {
-	Device string
-	Key    uint64
-}
-
-func (e *ForeignError) Error() string {
-	return fmt.Sprintf("disk %s carries the foreign reservation key %#016x: it belongs to another cluster or program; "+
-		"clear it there, or with the operator's own verb", e.Device, e.Key)
 }
 
 // MayStart runs the lease check of rule O8; it is called immediately before each irreversible step.
