@@ -1,0 +1,385 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// NetworkRole says what a network is used for.
+// +kubebuilder:validation:Enum=Internal;Client;InternalAndClient;None
+type NetworkRole string
+
+// Roles of a network.
+const (
+	// NetworkInternal carries heartbeats only.
+	NetworkInternal NetworkRole = "Internal"
+	// NetworkClient carries groups' addresses only.
+	NetworkClient NetworkRole = "Client"
+	// NetworkInternalAndClient carries both.
+	NetworkInternalAndClient NetworkRole = "InternalAndClient"
+	// NetworkNone is not used by the cluster.
+	NetworkNone NetworkRole = "None"
+)
+
+// CarriesHeartbeats reports whether heartbeats are sent on networks of the role.
+func (r NetworkRole) CarriesHeartbeats() bool {
+	return r == NetworkInternal || r == NetworkInternalAndClient
+}
+
+// ServesClients reports whether groups may have addresses on networks of the role.
+func (r NetworkRole) ServesClients() bool {
+	return r == NetworkClient || r == NetworkInternalAndClient
+}
+
+// AntiAffinityPolicy says how strongly groups of one anti-affinity class avoid each other.
+// +kubebuilder:validation:Enum=Preferred;Required
+type AntiAffinityPolicy string
+
+// Anti-affinity policies.
+const (
+	// AntiAffinityPreferred keeps such groups apart where there is room.
+	AntiAffinityPreferred AntiAffinityPolicy = "Preferred"
+	// AntiAffinityRequired rather leaves a group offline than put it beside another of its class.
+	AntiAffinityRequired AntiAffinityPolicy = "Required"
+)
+
+// PreemptionPolicy says whether a group may displace others when capacity is short.
+// +kubebuilder:validation:Enum=Never;LowerPriority
+type PreemptionPolicy string
+
+// Preemption policies.
+const (
+	// PreemptionNever displaces nothing.
+	PreemptionNever PreemptionPolicy = "Never"
+	// PreemptionLowerPriority takes groups of lower priority offline to make room.
+	PreemptionLowerPriority PreemptionPolicy = "LowerPriority"
+)
+
+// ClusterSpec is what an operator wants of a cluster.
+type ClusterSpec struct {
+	// description is for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+	// maintenance freezes the whole cluster: nothing is started, stopped, moved or restarted by Quorate.
+	// +optional
+	Maintenance bool `json:"maintenance,omitempty"`
+	// networks are the networks that connect the nodes.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Networks []ClusterNetwork `json:"networks"`
+	// heartbeat says how nodes find out that one of them is gone.
+	// +required
+	Heartbeat Heartbeat `json:"heartbeat"`
+	// access is the cluster's own address and name; it makes a protected core group. Behaviour comes later.
+	// +optional
+	Access *ClusterAccess `json:"access,omitempty"`
+	// antiAffinity says how strongly groups of one anti-affinity class avoid each other.
+	// +optional
+	// +kubebuilder:default=Preferred
+	AntiAffinity AntiAffinityPolicy `json:"antiAffinity,omitempty"`
+	// preemption says whether a group may displace others when capacity is short. Behaviour of LowerPriority comes later.
+	// +optional
+	// +kubebuilder:default=Never
+	Preemption PreemptionPolicy `json:"preemption,omitempty"`
+	// selfFence bounds how long a node that has lost quorum may go on.
+	// +optional
+	// +kubebuilder:default={}
+	SelfFence SelfFence `json:"selfFence,omitzero"`
+	// resourceTypes are the cluster's defaults by resource type; a Resource's own values come before them.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	ResourceTypes []ResourceTypeDefaults `json:"resourceTypes,omitempty"`
+	// allowedResourceTypes says what namespaces may run on the hosts. What no entry allows is refused.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	AllowedResourceTypes []AllowedResourceTypes `json:"allowedResourceTypes,omitempty"`
+	// requireValidation refuses nodes whose validation has not passed. Behaviour comes later.
+	// +optional
+	RequireValidation bool `json:"requireValidation,omitempty"`
+	// requireFencing refuses groups that nothing can fence on their old owner (O14).
+	// +optional
+	RequireFencing bool `json:"requireFencing,omitempty"`
+}
+
+// ClusterNetwork is one network that connects the nodes.
+type ClusterNetwork struct {
+	// name of the network; addresses refer to it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// cidrs are the network's address ranges, IPv4 or IPv6.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=64
+	CIDRs []string `json:"cidrs"`
+	// role says what the network is used for.
+	// +required
+	Role NetworkRole `json:"role"`
+}
+
+// Heartbeat says how nodes find out that one of them is gone. A silent peer is given up after interval x threshold.
+type Heartbeat struct {
+	// interval between heartbeats, 20ms to 10s.
+	// +optional
+	// +kubebuilder:default="250ms"
+	Interval *metav1.Duration `json:"interval,omitempty"`
+	// threshold is how many intervals of silence, on all networks, make a peer lost; 2 to 120.
+	// +optional
+	// +kubebuilder:default=4
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=120
+	Threshold *int32 `json:"threshold,omitempty"`
+	// port is the UDP port of heartbeats on every node.
+	// +optional
+	// +kubebuilder:default=3343
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port *int32 `json:"port,omitempty"`
+	// keySecretRef names the Secret with the key (data key `key`, 32 bytes) that authenticates heartbeats, and during a
+	// rotation the one before (data key `previous`).
+	// +required
+	KeySecretRef SecretReference `json:"keySecretRef"`
+}
+
+// ClusterAccess is the cluster's own address and name.
+type ClusterAccess struct {
+	// network is the name of the network that the address is on.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Network string `json:"network"`
+	// address with its prefix length, such as 192.168.7.10/24.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Address string `json:"address"`
+	// networkName is the cluster's name for clients.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	NetworkName string `json:"networkName,omitempty"`
+}
+
+// SelfFence bounds how long a node that has lost quorum may go on.
+type SelfFence struct {
+	// timeout is how long after losing quorum a node may take to have everything offline, 100ms to 5m.
+	// +optional
+	// +kubebuilder:default="1s"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	// watchdogDevice resets a host whose kernel hangs, such as /dev/watchdog0. Behaviour comes later.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	WatchdogDevice string `json:"watchdogDevice,omitempty"`
+}
+
+// ResourceTypeDefaults are a cluster's defaults for the resources of one type.
+type ResourceTypeDefaults struct {
+	// type of resource.
+	// +required
+	Type ResourceType `json:"type"`
+	// Timing are the intervals and timeouts that resources of the type inherit.
+	Timing `json:",inline"`
+}
+
+// AllowedResourceTypes allows some namespaces to run some types of resources with some paths and devices of the hosts.
+type AllowedResourceTypes struct {
+	// name of the entry.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// namespaces that the entry is for; "*" for all.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	Namespaces []string `json:"namespaces"`
+	// types that the entry allows; "*" for all.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=32
+	Types []string `json:"types"`
+	// mountRoots are the directories of the hosts below which disks may be mounted and files used. Empty allows none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=256
+	MountRoots []string `json:"mountRoots,omitempty"`
+	// devices are patterns (as of path.Match) of the devices and backing files that disks may use. Empty allows none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=256
+	Devices []string `json:"devices,omitempty"`
+}
+
+// NetworkState is how well a network connects the nodes.
+// +kubebuilder:validation:Enum=Up;Partitioned;Down;Unknown
+type NetworkState string
+
+// States of a network.
+const (
+	// NetworkUp connects all nodes of the view.
+	NetworkUp NetworkState = "Up"
+	// NetworkPartitioned connects some pairs and not others.
+	NetworkPartitioned NetworkState = "Partitioned"
+	// NetworkDown connects none.
+	NetworkDown NetworkState = "Down"
+	// NetworkUnknown is not reported, or carries no heartbeats.
+	NetworkUnknown NetworkState = "Unknown"
+)
+
+// ClusterStatus is what is seen of a cluster.
+type ClusterStatus struct {
+	// observedGeneration is the generation of the spec that the status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// clusterID is made at first formation and never changes: 16 hexadecimal digits. Agents, disks and witnesses keep it too.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	ClusterID string `json:"clusterID,omitempty"`
+	// formation is the first formation of the cluster (R11).
+	// +optional
+	Formation *Formation `json:"formation,omitempty"`
+	// lastNodeID is the highest node id ever given; ids are never used again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4095
+	LastNodeID int32 `json:"lastNodeID,omitempty"`
+	// membership is the highest quorate view that any node has reported.
+	// +optional
+	Membership *Membership `json:"membership,omitempty"`
+	// quorate says whether a view with quorum reports.
+	// +optional
+	Quorate bool `json:"quorate,omitempty"`
+	// failuresLeft is how many more nodes may fail, one after the other, before quorum is lost.
+	// +optional
+	FailuresLeft int32 `json:"failuresLeft,omitempty"`
+	// networks is the state of each network that carries heartbeats.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Networks []ClusterNetworkStatus `json:"networks,omitempty"`
+	// nodesUp is how many nodes are in the quorate view.
+	// +optional
+	NodesUp int32 `json:"nodesUp,omitempty"`
+	// nodesTotal is how many nodes the cluster has.
+	// +optional
+	NodesTotal int32 `json:"nodesTotal,omitempty"`
+	// groupsOnline is how many groups are Online.
+	// +optional
+	GroupsOnline int32 `json:"groupsOnline,omitempty"`
+	// groupsTotal is how many groups the cluster has.
+	// +optional
+	GroupsTotal int32 `json:"groupsTotal,omitempty"`
+	// conditions tell the cluster's health.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Formation is the first formation of a cluster (R11): only the nodes in it may start the first vote record.
+type Formation struct {
+	// token is unique to the formation.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Token string `json:"token,omitempty"`
+	// members are the ids of the nodes that form the cluster.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Members []int32 `json:"members,omitempty"`
+	// completed says that a view was reported; from then on a node without a vote record has no vote until it is in one.
+	// +optional
+	Completed bool `json:"completed,omitempty"`
+}
+
+// Membership is a view as the cluster controller publishes it.
+type Membership struct {
+	// viewID names the view.
+	// +required
+	ViewID ViewID `json:"viewID"`
+	// members are the names of the nodes in the view.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	Members []string `json:"members,omitempty"`
+	// coordinator is the name of the node that numbered the view.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Coordinator string `json:"coordinator,omitempty"`
+	// witnessHeld says that the view holds the witness.
+	// +optional
+	WitnessHeld bool `json:"witnessHeld,omitempty"`
+	// reporter is the name of the node that reported the view.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Reporter string `json:"reporter,omitempty"`
+	// since is when the view was installed, by the reporter's clock.
+	// +optional
+	Since *metav1.MicroTime `json:"since,omitempty"`
+}
+
+// ClusterNetworkStatus is the state of one network.
+type ClusterNetworkStatus struct {
+	// name of the network.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// state of the network.
+	// +required
+	State NetworkState `json:"state"`
+}
+
+// Cluster is a set of hosts that stand in for each other.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:ac:generate=true
+// +kubebuilder:resource:scope=Cluster,shortName=qcl,categories=quorate
+// +kubebuilder:printcolumn:name="Quorate",type=boolean,JSONPath=`.status.quorate`
+// +kubebuilder:printcolumn:name="Nodes Up",type=integer,JSONPath=`.status.nodesUp`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodesTotal`
+// +kubebuilder:printcolumn:name="Groups Online",type=integer,JSONPath=`.status.groupsOnline`
+// +kubebuilder:printcolumn:name="Groups",type=integer,JSONPath=`.status.groupsTotal`
+// +kubebuilder:printcolumn:name="Failures Left",type=integer,JSONPath=`.status.failuresLeft`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.membership.since`
+// +kubebuilder:printcolumn:name="Coordinator",type=string,priority=1,JSONPath=`.status.membership.coordinator`
+// +kubebuilder:printcolumn:name="Cluster ID",type=string,priority=1,JSONPath=`.status.clusterID`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+type Cluster struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata of the object.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// spec is what is wanted.
+	// +required
+	Spec ClusterSpec `json:"spec"`
+	// status is what is seen.
+	// +optional
+	Status ClusterStatus `json:"status,omitzero"`
+}
+
+// ClusterList is a list of Clusters.
+//
+// +kubebuilder:object:root=true
+type ClusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Cluster `json:"items"`
+}

@@ -1,0 +1,36 @@
+package v1alpha1
+
+import "k8s.io/apimachinery/pkg/api/resource"
+
+// LoopbackDisk is a file on storage that all hosts see, used as a disk. Its reservation is emulated: Enforced where the storage
+// keeps other hosts from writing, else Advisory, which is no proof.
+type LoopbackDisk struct {
+	// file is the path of the backing file, the same on all hosts. It never changes.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	File string `json:"file"`
+	// size of the file. A file that is not there is made with this size; without it, it must be there.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
+	// fsType is the file system; a blank file is formatted with it. Default ext4.
+	// +optional
+	// +kubebuilder:default=ext4
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]+$`
+	FSType string `json:"fsType,omitempty"`
+	// mountPath is where the file system is mounted; it must be below a mountRoot that the Cluster allows.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	MountPath string `json:"mountPath"`
+	// options of the mount.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	Options []string `json:"options,omitempty"`
+	// fsck says whether the file system is checked before it is mounted. Default Auto.
+	// +optional
+	Fsck FsckPolicy `json:"fsck,omitempty"`
+}

@@ -1,0 +1,63 @@
+package v1alpha1
+
+// Condition types of a Node.
+const (
+	// NodeConditionQuarantined surfaces when the node left the view without notice too often; it takes no groups for a while.
+	NodeConditionQuarantined = "Quarantined"
+	// NodeConditionAgentDisconnected surfaces when the node's agent does not reach the API server, though the node is Up.
+	NodeConditionAgentDisconnected = "AgentDisconnected"
+	// NodeConditionDrained surfaces when a node whose availability is Drained owns nothing any more.
+	NodeConditionDrained = "Drained"
+)
+
+// Reasons of Node conditions.
+const (
+	// NodeReasonUp surfaces when the node is in the quorate view.
+	NodeReasonUp = "Up"
+	// NodeReasonDown surfaces when the node is not in the quorate view.
+	NodeReasonDown = "NodeDown"
+	// NodeReasonJoining surfaces before the node was ever in a view.
+	NodeReasonJoining = "Joining"
+	// NodeReasonPaused surfaces when the node is in the view and takes no groups.
+	NodeReasonPaused = "Paused"
+	// NodeReasonNoQuorateView surfaces while no quorate view reports.
+	NodeReasonNoQuorateView = "NoQuorateView"
+	// NodeReasonUngracefulExits surfaces when the node left the view without notice too often.
+	NodeReasonUngracefulExits = "UngracefulExits"
+	// NodeReasonWellBehaved surfaces on Quarantined=False.
+	NodeReasonWellBehaved = "WellBehaved"
+	// NodeReasonReachesAPI surfaces on AgentDisconnected=False.
+	NodeReasonReachesAPI = "ReachesAPI"
+	// NodeReasonNoAPI surfaces when the view says that the member does not reach the API server.
+	NodeReasonNoAPI = "NoAPI"
+	// NodeReasonDraining surfaces while groups are still leaving.
+	NodeReasonDraining = "Draining"
+	// NodeReasonDrained surfaces when none is left.
+	NodeReasonDrained = "Drained"
+	// NodeReasonNotDrained surfaces when draining is not asked for.
+	NodeReasonNotDrained = "NotDrained"
+	// NodeReasonIDsExhausted surfaces when the cluster has given out all 4095 node ids.
+	NodeReasonIDsExhausted = "NodeIDsExhausted"
+	// NodeReasonAgentProblem surfaces when the agent reports a problem.
+	NodeReasonAgentProblem = "AgentProblem"
+)
+
+// Reasons of status.agent.problems.
+const (
+	// ProblemWrongCluster: the agent has persisted another cluster's id.
+	ProblemWrongCluster = "WrongCluster"
+	// ProblemWrongKey: heartbeats of peers do not authenticate.
+	ProblemWrongKey = "WrongKey"
+	// ProblemNoKey: the heartbeat key cannot be read.
+	ProblemNoKey = "NoKey"
+	// ProblemMissingTool: a program that a resource needs is not on the host.
+	ProblemMissingTool = "MissingTool"
+	// ProblemMissingDevice: a device or file that a resource needs is not on the host.
+	ProblemMissingDevice = "MissingDevice"
+	// ProblemMissingAddress: the host does not have an address that its Node names.
+	ProblemMissingAddress = "MissingAddress"
+	// ProblemNoAddressGuard: the kernel cannot silence addresses (O13).
+	ProblemNoAddressGuard = "NoAddressGuard"
+	// ProblemNoGuardian: the guardian process does not answer.
+	ProblemNoGuardian = "NoGuardian"
+)

@@ -1,0 +1,59 @@
+package v1alpha1
+
+// FsckPolicy says whether a file system is checked before it is mounted.
+// +kubebuilder:validation:Enum=Auto;Force;Skip
+type FsckPolicy string
+
+// Fsck policies.
+const (
+	// FsckAuto checks as the file system asks for (the default).
+	FsckAuto FsckPolicy = "Auto"
+	// FsckForce checks in full, always.
+	FsckForce FsckPolicy = "Force"
+	// FsckSkip does not check.
+	FsckSkip FsckPolicy = "Skip"
+)
+
+// PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations. It is never formatted. Behaviour comes later.
+type PhysicalDisk struct {
+	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Device string `json:"device"`
+	// fsType is the file system, such as xfs or ext4; empty to use the raw device.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]*$`
+	FSType string `json:"fsType,omitempty"`
+	// mountPath is where the file system is mounted; it must be below a mountRoot that the Cluster allows.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	MountPath string `json:"mountPath,omitempty"`
+	// options of the mount.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	Options []string `json:"options,omitempty"`
+	// fsck says whether the file system is checked before it is mounted. Default Auto.
+	// +optional
+	Fsck FsckPolicy `json:"fsck,omitempty"`
+	// lvm names a logical volume on the disk.
+	// +optional
+	LVM *LVM `json:"lvm,omitempty"`
+}
+
+// LVM names a logical volume on a shared disk.
+type LVM struct {
+	// volumeGroup on the disk.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=127
+	VolumeGroup string `json:"volumeGroup"`
+	// logicalVolume in the volume group.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=127
+	LogicalVolume string `json:"logicalVolume"`
+}

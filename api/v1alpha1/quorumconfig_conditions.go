@@ -1,0 +1,15 @@
+package v1alpha1
+
+// Reasons of QuorumConfig conditions.
+const (
+	// QuorumReasonQuorate surfaces when the votes present are at least those required.
+	QuorumReasonQuorate = "Quorate"
+	// QuorumReasonNoQuorum surfaces when they are fewer.
+	QuorumReasonNoQuorum = "NoQuorum"
+	// QuorumReasonNotFormed surfaces before the first formation.
+	QuorumReasonNotFormed = "NotFormed"
+	// QuorumReasonModeNotSupported surfaces when the mode's behaviour is not there yet.
+	QuorumReasonModeNotSupported = "ModeNotSupported"
+	// QuorumReasonWitnessFailed surfaces when the witness cannot be reached.
+	QuorumReasonWitnessFailed = "WitnessFailed"
+)

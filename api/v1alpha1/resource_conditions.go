@@ -1,0 +1,27 @@
+package v1alpha1
+
+// Reasons of Resource conditions and of status.reason.
+const (
+	// ResourceReasonGroupNotFound surfaces when the resource's group is not there.
+	ResourceReasonGroupNotFound = "GroupNotFound"
+	// ResourceReasonMissingDependency surfaces when a resource that this one depends on is not in the group.
+	ResourceReasonMissingDependency = "MissingDependency"
+	// ResourceReasonDependencyCycle surfaces when resources depend on each other in a circle.
+	ResourceReasonDependencyCycle = "DependencyCycle"
+	// ResourceReasonNotAllowed surfaces when the Cluster does not allow the type, path or device in the namespace.
+	ResourceReasonNotAllowed = "NotAllowed"
+	// ResourceReasonUnknownNetwork surfaces when the Cluster has no network of the name, or none for clients.
+	ResourceReasonUnknownNetwork = "UnknownNetwork"
+	// ResourceReasonAddressOutsideNetwork surfaces when the address is in no range of its network.
+	ResourceReasonAddressOutsideNetwork = "AddressOutsideNetwork"
+	// ResourceReasonAddressInUse surfaces when another resource, node or host has the address.
+	ResourceReasonAddressInUse = "AddressInUse"
+	// ResourceReasonDiskInUse surfaces when another group has the disk.
+	ResourceReasonDiskInUse = "DiskInUse"
+	// ResourceReasonUnknownNode surfaces when a possible owner is not a node of the cluster.
+	ResourceReasonUnknownNode = "UnknownNode"
+	// ResourceReasonTypeNotSupported surfaces when the type's behaviour is not there yet.
+	ResourceReasonTypeNotSupported = "TypeNotSupported"
+	// ResourceReasonOwnerDown surfaces when the owner has died and nobody reports yet.
+	ResourceReasonOwnerDown = "OwnerDown"
+)
