@@ -54,7 +54,9 @@ func (s SavedResource) Empty() bool {
 
 // SavedGroup is what a machine must know of its group after a restart of the agent.
 type SavedGroup struct {
-	Desired     Desired         `json:"desired"`
+	Desired Desired `json:"desired"`
+	// Removed are resources that have left the spec and are not yet gone.
+	Removed     []Resource      `json:"removed,omitempty"`
 	RunEpoch    model.Epoch     `json:"runEpoch"`
 	Released    model.Epoch     `json:"released,omitempty"`
 	ReleasedHow ReleasedHow     `json:"releasedHow,omitempty"`

@@ -127,7 +127,7 @@ type Action struct {
 	Serial uint64
 }
 
-// Input is one of Apply, Result, Progress, Unhealthy, ViewInstalled, ViewLost, Fencing, Burn and Tick.
+// Input is one of Apply, Result, Progress, Unhealthy, Facts, Burn and Tick.
 type Input interface{ input() }
 
 // Apply is a new assignment, or a changed spec at the same epoch.
@@ -169,17 +169,10 @@ type Unhealthy struct {
 	Serial  uint64
 	Reason  Reason
 	Message string
+	// Stale and Floor are as in Result, when a higher epoch was found on the disk.
+	Stale bool
+	Floor model.Epoch
 }
-
-// ViewInstalled is a view in which this node acts (rule R7), installed at the time.
-type ViewInstalled struct {
-	At      time.Duration
-	ID      model.ViewID
-	Members []model.Member
-}
-
-// ViewLost says that this node has dropped its view; waits for proof start again (rule O4).
-type ViewLost struct{}
 
 // Fencing is what is known about how other nodes are made harmless.
 type Fencing struct {
@@ -201,15 +194,13 @@ type Burn struct{ Grace, Hard time.Duration }
 // Tick lets time pass; it is due at Deadline.
 type Tick struct{}
 
-func (Apply) input()         {}
-func (Result) input()        {}
-func (Progress) input()      {}
-func (Unhealthy) input()     {}
-func (ViewInstalled) input() {}
-func (ViewLost) input()      {}
-func (Fencing) input()       {}
-func (Burn) input()          {}
-func (Tick) input()          {}
+func (Apply) input()     {}
+func (Result) input()    {}
+func (Progress) input()  {}
+func (Unhealthy) input() {}
+func (Facts) input()     {}
+func (Burn) input()      {}
+func (Tick) input()      {}
 
 // Reason is one word that says why a resource is in its state.
 type Reason string
