@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// filter returns the reason for which a node may not have a group, or "".
+type filter struct {
+	reason  model.Reason
+	refuses func(p *planner, g *groupState, n *nodeState) bool
+	// message is the sentence for the node, after its name.
+	message string
+}
+
+// keepFilters are mayKeep: a healthy group stays while none of them speaks. Class, capacity and preference are not among them, so
+// that editing those moves nothing that runs (A25).
+var keepFilters = []filter{
+	{model.ReasonNodeDown, nodeDown, "is not in the quorate view"},
+	{model.ReasonNodeDrained, nodeDrained, "is drained"},
+	{model.ReasonNotPossibleOwner, notPossibleOwner, "is not a possible owner of every resource of the group"},
+	{model.ReasonDiskNotVisible, diskHidden, "does not see a disk of the group"},
+}
+
+// takeFilters are what mayTake asks for in addition (A20, A22).
+var takeFilters = []filter{
+	{model.ReasonNodePaused, nodePaused, "is paused"},
+	{model.ReasonMaintenance, nodeInMaintenance, "is in maintenance"},
+	{model.ReasonNodeQuarantined, nodeQuarantined, "is quarantined"},
+	{model.ReasonAgentDisconnected, agentDisconnected, "does not reach the API server"},
+	{model.ReasonUnsafeFencing, unsafeFencing, "has nothing that would stop the group if it hung, and the cluster requires fencing"},
+	{model.ReasonInsufficientCapacity, noRoom, "has no room for the group's requests"},
+	{model.ReasonAntiAffinityConflict, antiAffinityConflict, "runs a group of the same anti-affinity class"},
+}
+
+func nodeDown(_ *planner, _ *groupState, n *nodeState) bool { return !n.member }
+func nodeDrained(_ *planner, _ *groupState, n *nodeState) bool {
+	return n.Availability == model.Drained
+}
+
+func notPossibleOwner(_ *planner, g *groupState, n *nodeState) bool {
+	return g.PossibleOwners != nil && !slices.Contains(g.PossibleOwners, n.Name)
+}
+
+func diskHidden(_ *planner, g *groupState, n *nodeState) bool {
+	return len(n.HiddenDisks) > 0 && slices.ContainsFunc(g.Disks, func(d string) bool { return n.HiddenDisks[d] })
+}
+
+func nodePaused(_ *planner, _ *groupState, n *nodeState) bool        { return n.Availability == model.Paused }
+func nodeInMaintenance(_ *planner, _ *groupState, n *nodeState) bool { return n.Maintenance }
+func nodeQuarantined(_ *planner, _ *groupState, n *nodeState) bool   { return n.Quarantined }
+func agentDisconnected(_ *planner, _ *groupState, n *nodeState) bool { return !n.Connected }
+func noRoom(p *planner, g *groupState, n *nodeState) bool            { return !p.fits(g, n) }
+
+func unsafeFencing(p *planner, g *groupState, n *nodeState) bool {
+	return p.s.Cluster.RequireFencing && UnsafeFencing(g.Group, n.Node)
+}
+
+func antiAffinityConflict(p *planner, g *groupState, n *nodeState) bool {
+	return p.s.Cluster.AntiAffinityRequired && p.sharing(g, n) > 0
+}
+
+// refusedBy returns the first reason of the list for which the node may not have the group, or "".
+func (p *planner) refusedBy(list []filter, g *groupState, n *nodeState) model.Reason {
+	for i := range list {
+		if list[i].refuses(p, g, n) {
+			return list[i].reason
+		}
+	}
+	return ""
+}
+
+// mayTake says whether the group may be given to the node now.
+func (p *planner) mayTake(g *groupState, n *nodeState) bool {
+	return p.refusedBy(keepFilters, g, n) == "" && p.refusedBy(takeFilters, g, n) == ""
+}
+
+// refusals returns every reason for which the node may not take the group, and a sentence.
+func (p *planner) refusals(g *groupState, n *nodeState) (reasons []model.Reason, message string) {
+	for _, list := range [][]filter{keepFilters, takeFilters} {
+		for i := range list {
+			if !list[i].refuses(p, g, n) {
+				continue
+			}
+			if len(reasons) > 0 {
+				message += ", "
+			}
+			reasons = append(reasons, list[i].reason)
+			message += list[i].message
+		}
+		if len(reasons) > 0 && reasons[0] == model.ReasonNodeDown {
+			break // what a node that is down could take is of no interest
+		}
+	}
+	if message != "" {
+		message = n.Name + " " + message
+	}
+	return reasons, message
+}
+
+// UnsafeFencing is rule O14: nothing would stop the group on the node if the node hung and woke up late. It has neither an armed
+// watchdog nor, for what has no disk to fence, a kernel that silences its addresses.
+func UnsafeFencing(g *model.Group, n *model.Node) bool {
+	if n.Watchdog || g.ResourceCount == 0 {
+		return false
+	}
+	return g.NeedsFencing || (len(g.Disks) == 0 && !n.GuardsAddresses)
+}
+
+// Released says that nothing of the group is on any node as far as anyone can know: it was never assigned, or it was withdrawn and
+// every owner is proven to have stopped. Only then may a finalizer go (O11).
+func Released(g *model.Group) bool {
+	a := &g.Assignment
+	if a.Node != "" || len(a.Unproven) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(g.Reports, func(r model.OwnerReport) bool { return stranger(g, &r) })
+}

@@ -1,0 +1,186 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// indexPlaces puts every group on the nodes where it is, may still be, or is about to be.
+func (p *planner) indexPlaces() {
+	p.indexNodes()
+	p.groups = make([]groupState, len(p.s.Groups))
+	depends := false
+	for i := range p.s.Groups {
+		g := &groupState{Group: &p.s.Groups[i], index: i, owner: -1}
+		depends = depends || len(g.DependsOn) > 0
+		if g.Assignment.Node != "" {
+			g.owner = p.nodeIndex(g.Assignment.ID, g.Assignment.Node)
+			if g.owner < 0 {
+				g.owner = p.addGhost(g.Assignment)
+			}
+		}
+		p.groups[i] = *g
+		p.placeKnown(&p.groups[i])
+	}
+	if depends {
+		p.indexDependencies()
+	}
+}
+
+func (p *planner) indexNodes() {
+	p.lives = make(map[model.NodeID]model.Generation, len(p.s.View.Members))
+	for _, m := range p.s.View.Members {
+		p.lives[m.ID] = m.Member.Generation
+	}
+	p.nodes = make([]nodeState, len(p.s.Nodes))
+	for i := range p.s.Nodes {
+		n := &p.s.Nodes[i]
+		life, member := p.lives[n.ID]
+		p.nodes[i] = nodeState{Node: n, member: member && n.ID != 0, life: life}
+	}
+	slices.SortFunc(p.nodes, func(a, b nodeState) int {
+		if a.ID != b.ID {
+			return int(a.ID) - int(b.ID)
+		}
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	p.byName, p.byID = make(map[string]int, len(p.nodes)), make(map[model.NodeID]int, len(p.nodes))
+	for i := range p.nodes {
+		p.nodes[i].index = i
+		p.byName[p.nodes[i].Name] = i
+		p.byID[p.nodes[i].ID] = i
+	}
+}
+
+func (p *planner) nodeIndex(id model.NodeID, name string) int {
+	if i, ok := p.byID[id]; ok && p.nodes[i].Name == name {
+		return i
+	}
+	return -1
+}
+
+// addGhost makes room for an owner whose Node object is gone. It takes nothing; what it has leaves it as if it were drained.
+func (p *planner) addGhost(a model.Assignment) int {
+	i := slices.IndexFunc(p.nodes, func(n nodeState) bool { return n.ghost && n.Name == a.Node && n.ID == a.ID })
+	if i < 0 {
+		i = len(p.nodes)
+		life, member := p.lives[a.ID]
+		n := &model.Node{Name: a.Node, ID: a.ID, Generation: life, Availability: model.Drained, Connected: member}
+		p.nodes = append(p.nodes, nodeState{Node: n, index: i, life: life, member: member, ghost: true})
+	}
+	return i
+}
+
+// placeKnown counts a group where it is before any decision: on its owner, on living earlier owners that have not released it
+// (it may still be there), and on the node that it is on its way to.
+func (p *planner) placeKnown(g *groupState) {
+	if g.owner >= 0 && p.ownerLives(g) {
+		p.occupy(g, g.owner)
+	}
+	for _, o := range g.Assignment.Unproven {
+		if p.alive(o) && !p.proven(g.Group, o) {
+			if i, ok := p.byID[o.ID]; ok {
+				p.occupy(g, i)
+			}
+		}
+	}
+	if g.Assignment.Withdrawn() && g.Assignment.Target != "" {
+		if i, ok := p.byName[g.Assignment.Target]; ok {
+			p.occupy(g, i)
+		}
+	}
+}
+
+// occupy counts the group on the node, once.
+func (p *planner) occupy(g *groupState, node int) {
+	if slices.Contains(g.places, node) {
+		return
+	}
+	g.places = append(g.places, node)
+	n := &p.nodes[node]
+	n.count++
+	for name, amount := range g.Requests {
+		if n.used == nil {
+			n.used = make(map[string]int64, len(g.Requests))
+		}
+		n.used[name] += amount
+	}
+	for _, class := range g.AntiAffinityClasses {
+		if n.classes == nil {
+			n.classes = make(map[string][]int)
+		}
+		n.classes[class] = append(n.classes[class], g.index)
+	}
+}
+
+// sharing counts the other groups on the node that share an anti-affinity class with the group.
+func (p *planner) sharing(g *groupState, n *nodeState) int {
+	if len(g.AntiAffinityClasses) == 0 || len(n.classes) == 0 {
+		return 0
+	}
+	var others []int
+	for _, class := range g.AntiAffinityClasses {
+		for _, other := range n.classes[class] {
+			if other != g.index && !slices.Contains(others, other) {
+				others = append(others, other)
+			}
+		}
+	}
+	return len(others)
+}
+
+// carried is how many groups the node carries and the largest share of its capacity that they request, in millionths, the
+// group itself left out.
+func (p *planner) carried(g *groupState, n *nodeState) (share int64, count int) {
+	here := slices.Contains(g.places, n.index)
+	for name, used := range n.used {
+		if here {
+			used -= g.Requests[name]
+		}
+		if limit := n.Capacity[name]; limit > 0 && used > 0 {
+			share = max(share, int64(float64(used)*1e6/float64(limit)))
+		}
+	}
+	count = n.count
+	if here {
+		count--
+	}
+	return share, count
+}
+
+// fits says whether the node has room for the group. A resource that the node gives no capacity for is unlimited.
+func (p *planner) fits(g *groupState, n *nodeState) bool {
+	here := slices.Contains(g.places, n.index)
+	for name, amount := range g.Requests {
+		limit, limited := n.Capacity[name]
+		if !limited {
+			continue
+		}
+		used := n.used[name]
+		if here {
+			used -= amount
+		}
+		if amount > 0 && used+amount > limit {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *planner) indexDependencies() {
+	p.byKey, p.dependents = make(map[model.GroupKey]int, len(p.groups)), map[int][]int{}
+	for i := range p.groups {
+		p.byKey[p.groups[i].Key] = i
+	}
+	for i := range p.groups {
+		for _, key := range p.groups[i].DependsOn {
+			if provider, ok := p.byKey[key]; ok {
+				p.dependents[provider] = append(p.dependents[provider], i)
+			}
+		}
+	}
+}

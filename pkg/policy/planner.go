@@ -1,0 +1,225 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// Plan decides what to do with every group now. It does not change the snapshot, and the order of the snapshot's nodes, groups
+// and reports does not matter.
+func Plan(s *model.Snapshot, now time.Time) Result {
+	p := newPlanner(s, now)
+	if !p.mayDecide() {
+		return p.result
+	}
+	p.indexPlaces() // who is where, and how much each node carries
+	p.triage()      // which groups need which of the steps below
+	p.adoptStep()   // what runs although nobody knew (O6), and epochs that turned out stale (O7)
+	p.stopStep()    // groups that are not wanted, dependents first
+	p.placeStep()   // groups that are wanted and nowhere: first placement, failover, second step of a move
+	p.leaveStep()   // groups that have to leave a living node: failed resource, drain, operator's move
+	p.failbackStep()
+	p.settleStep() // owners proven harmless since
+	return p.result
+}
+
+// step names the part of Plan that looks after a group.
+type step int
+
+const (
+	stepNone step = iota
+	stepAdopt
+	stepStop
+	stepPlace
+	stepLeave
+	stepFailback
+	stepSettle
+	steps
+)
+
+// planner is the working state of one call of Plan: the snapshot, indexes over it, and what was decided so far.
+type planner struct {
+	s      *model.Snapshot
+	now    time.Time
+	nodes  []nodeState // by id
+	byName map[string]int
+	byID   map[model.NodeID]int
+	lives  map[model.NodeID]model.Generation // the view
+	groups []groupState                      // in the snapshot's order: nothing may depend on it
+	// byKey and dependents exist only when some group depends on another one.
+	byKey      map[model.GroupKey]int
+	dependents map[int][]int
+	todo       [steps][]int
+	result     Result
+}
+
+// nodeState is a node with what it carries, decisions of this plan included.
+type nodeState struct {
+	*model.Node
+	index int
+	// member and life are the node's place in the view.
+	member bool
+	life   model.Generation
+	// ghost says that the node has no object any more.
+	ghost bool
+	// used is the sum of the requests of the groups on the node.
+	used map[string]int64
+	// count is the number of groups on the node.
+	count int
+	// classes has the groups on the node by anti-affinity class.
+	classes map[string][]int
+}
+
+// groupState is a group with where it is, decisions of this plan included.
+type groupState struct {
+	*model.Group
+	index int
+	// owner is the index of the assigned node, or -1.
+	owner int
+	// places are the nodes on which the group is, may still be, or is about to be.
+	places []int
+}
+
+func newPlanner(s *model.Snapshot, now time.Time) *planner {
+	return &planner{s: s, now: now, result: Result{Groups: map[model.GroupKey]GroupNote{}}}
+}
+
+// mayDecide is the gate before everything: no view or no quorum decides nothing, and so does a cluster in maintenance or one
+// whose API server has just gone back in time.
+func (p *planner) mayDecide() bool {
+	switch {
+	case p.s.View == nil || !p.s.View.Quorate:
+		p.noteUnplaced(model.ReasonNoQuorum, "no quorate view of the cluster is reported")
+	case p.s.Cluster.Maintenance:
+		p.noteUnplaced(model.ReasonMaintenance, "the cluster is in maintenance")
+	case p.s.Restored && !p.allReported():
+		p.noteUnplaced(model.ReasonWaitingForReports, "the API server was restored: not every member has reported what it runs")
+	default:
+		return true
+	}
+	return false
+}
+
+func (p *planner) noteUnplaced(reason model.Reason, message string) {
+	for i := range p.s.Groups {
+		g := &p.s.Groups[i]
+		if g.DesiredOnline && !g.Deleting && g.Assignment.Node == "" {
+			p.note(g.Key, reason, message)
+		}
+	}
+}
+
+func (p *planner) allReported() bool {
+	for i := range p.s.Nodes {
+		if n := &p.s.Nodes[i]; p.s.View.Has(n.ID) && !n.Reported {
+			return false
+		}
+	}
+	return true
+}
+
+// triage sends every group to the one step that it needs; most need none.
+func (p *planner) triage() {
+	for i := range p.groups {
+		if s := p.stepOf(&p.groups[i]); s != stepNone {
+			p.todo[s] = append(p.todo[s], i)
+		}
+	}
+	for _, list := range p.todo {
+		slices.SortFunc(list, func(a, b int) int { return byPriority(p.groups[a].Group, p.groups[b].Group) })
+	}
+}
+
+func (p *planner) stepOf(g *groupState) step {
+	switch {
+	case p.frozen(g):
+		return stepNone
+	case g.Mode == model.ModeLoadBalanced:
+		p.note(g.Key, model.ReasonUnsupported, "this version does not place groups of mode LoadBalanced")
+		return stepNone
+	case p.viewTooOld(g):
+		p.note(g.Key, model.ReasonOlderView, "the view that is reported is older than the one of the group's assignment")
+		return stepNone
+	case p.epochsUnknown(g):
+		return stepAdopt
+	case p.stopReason(g) != "":
+		return stepStop
+	case g.owner < 0 || !p.ownerLives(g):
+		return stepPlace
+	case g.Move != nil || !g.FailedSince.IsZero() || p.failedReport(g) != nil || p.refusedBy(keepFilters, g, &p.nodes[g.owner]) != "":
+		return stepLeave
+	case p.failbackConceivable(g):
+		return stepFailback
+	case len(g.Assignment.Unproven) > 0:
+		return stepSettle
+	}
+	return stepNone
+}
+
+// frozen says that maintenance keeps Quorate's hands off the group.
+func (p *planner) frozen(g *groupState) bool {
+	switch {
+	case g.Maintenance:
+		p.note(g.Key, model.ReasonMaintenance, "the group is in maintenance")
+	case g.owner >= 0 && p.nodes[g.owner].Maintenance:
+		p.note(g.Key, model.ReasonMaintenance, "the group's node "+p.nodes[g.owner].Name+" is in maintenance")
+	default:
+		return false
+	}
+	return true
+}
+
+// viewTooOld is rule O5: never an assignment with a view below the present one's. A member in an older life than the assignment
+// names says the same.
+func (p *planner) viewTooOld(g *groupState) bool {
+	if g.Assignment.View.Number > p.s.View.ID.Number {
+		return true
+	}
+	return g.owner >= 0 && p.nodes[g.owner].member && p.nodes[g.owner].life < g.Assignment.Generation
+}
+
+// ownerLives says that the assigned node is in the view in the very life that the assignment names.
+func (p *planner) ownerLives(g *groupState) bool {
+	n := &p.nodes[g.owner]
+	return n.member && n.life == g.Assignment.Generation
+}
+
+// decide records a decision. A group gets at most one, since it is in one step only.
+func (p *planner) decide(g *groupState, d Decision) {
+	d.Group, d.UID = g.Key, g.UID
+	if d.Kind != Assign && d.Kind != Withdraw && d.Kind != Settle {
+		d.Assignment = g.Assignment
+	}
+	p.result.Decisions = append(p.result.Decisions, d)
+}
+
+func (p *planner) note(key model.GroupKey, reason model.Reason, message string) {
+	n := p.result.Groups[key]
+	n.Reason, n.Message = reason, message
+	p.result.Groups[key] = n
+}
+
+func (p *planner) noteCandidates(key model.GroupKey, candidates []Candidate) {
+	n := p.result.Groups[key]
+	n.Candidates = candidates
+	p.result.Groups[key] = n
+}
+
+// lookAgain makes NextCheck no later than t.
+func (p *planner) lookAgain(t time.Time) {
+	if t.After(p.now) && (p.result.NextCheck.IsZero() || t.Before(p.result.NextCheck)) {
+		p.result.NextCheck = t
+	}
+}
+
+// byPriority orders groups as they are placed: higher priority first, then by name.
+func byPriority(a, b *model.Group) int {
+	return cmp.Or(
+		cmp.Compare(b.Priority, a.Priority),
+		cmp.Compare(a.Key.Namespace, b.Key.Namespace),
+		cmp.Compare(a.Key.Name, b.Key.Name),
+	)
+}

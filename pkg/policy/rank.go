@@ -1,0 +1,189 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// occasion is why a node is looked for. It decides which ranks speak and how.
+type occasion int
+
+const (
+	firstPlacement occasion = iota // also: wanted online again
+	nodeRestarted                  // the owner is back in a newer life; so is everyone after a restart of the cluster
+	nodeFailed
+	resourceFailed
+	drained
+	moveToBest
+)
+
+// failure says that the node list is walked down from the owner that failed, not from its top (A18, A19).
+func (o occasion) failure() bool { return o == nodeFailed || o == resourceFailed }
+
+// search is one search for a node.
+type search struct {
+	occasion occasion
+	// from is the index of the node that the group leaves or has left; -1 when there is none.
+	from int
+	// exclude is the index of a node that is no candidate, with the reason; -1 when there is none.
+	exclude int
+	reason  model.Reason
+	// order is the place of each node in the group's node list.
+	order []int64
+}
+
+// rank is a number for a node; the lower is the better. The first rank that differs decides.
+type rank func(p *planner, g *groupState, n *nodeState, s *search) int64
+
+// ranks is the ranking of DESIGN section 6, in its order.
+var ranks = [...]rank{
+	sharedClasses,
+	failuresHere,
+	listOrder,
+	previousOwner,
+	roleInEffect,
+	requestedShare,
+	groupCount,
+	staysPut,
+	lowestID,
+}
+
+// sharedClasses is rank 1: fewer groups of the same anti-affinity class.
+func sharedClasses(p *planner, g *groupState, n *nodeState, _ *search) int64 {
+	return int64(p.sharing(g, n))
+}
+
+// failuresHere is rank 2, on a resource failure only: fewer resource failures of the group on the node within its period.
+func failuresHere(p *planner, g *groupState, n *nodeState, s *search) int64 {
+	if s.occasion != resourceFailed {
+		return 0
+	}
+	return int64(p.failures(g, n.Name))
+}
+
+// listOrder is rank 3: the preferred owners in order, then the others by id; on a failure counted on from the owner that failed,
+// wrapping round (A18), else from the top (A19). It is silent without preferred owners.
+func listOrder(p *planner, g *groupState, n *nodeState, s *search) int64 {
+	if len(g.PreferredOwners) == 0 {
+		return 0
+	}
+	if s.order == nil {
+		s.order = p.nodeList(g)
+	}
+	at := s.order[n.index]
+	if !s.occasion.failure() || s.from < 0 {
+		return at
+	}
+	count := int64(len(s.order))
+	return (at - s.order[s.from] - 1 + count) % count
+}
+
+// nodeList gives every node its place in the group's node list.
+func (p *planner) nodeList(g *groupState) []int64 {
+	order := make([]int64, len(p.nodes))
+	next := int64(1) // 0 means not placed yet
+	for _, name := range g.PreferredOwners {
+		if i, ok := p.byName[name]; ok && order[i] == 0 {
+			order[i] = next
+			next++
+		}
+	}
+	for i := range p.nodes {
+		if order[i] == 0 {
+			order[i] = next
+			next++
+		}
+	}
+	return order
+}
+
+// previousOwner lets a group without preferred owners come back to where it was when its node, or the whole cluster, restarted.
+func previousOwner(_ *planner, g *groupState, n *nodeState, s *search) int64 {
+	if s.occasion != nodeRestarted || len(g.PreferredOwners) > 0 || n.index == s.from {
+		return 0
+	}
+	return 1
+}
+
+// roleInEffect is the first half of rank 4: on a failure or a drain, nodes that act as standby come first (a node that owns nothing
+// acts as standby); otherwise nodes of role Active.
+func roleInEffect(_ *planner, g *groupState, n *nodeState, s *search) int64 {
+	if len(g.PreferredOwners) > 0 {
+		return 0
+	}
+	standby := n.Role == model.RoleStandby
+	if s.occasion.failure() || s.occasion == drained {
+		standby = !standby && n.count > 0
+	}
+	if standby {
+		return 1
+	}
+	return 0
+}
+
+// requestedShare and groupCount are the lowest load, the second half of rank 4.
+func requestedShare(p *planner, g *groupState, n *nodeState, _ *search) int64 {
+	share, _ := p.carried(g, n)
+	return share
+}
+
+func groupCount(p *planner, g *groupState, n *nodeState, _ *search) int64 {
+	_, count := p.carried(g, n)
+	return int64(count)
+}
+
+// staysPut keeps a move to "best" from moving a group to a node that is no better than its own.
+func staysPut(_ *planner, _ *groupState, n *nodeState, s *search) int64 {
+	if s.occasion != moveToBest || n.index == s.from {
+		return 0
+	}
+	return 1
+}
+
+// lowestID is rank 5. The nodes are in order of their ids.
+func lowestID(_ *planner, _ *groupState, n *nodeState, _ *search) int64 { return int64(n.index) }
+
+// ranked is a node that may take the group, with its ranks.
+type ranked struct {
+	node *nodeState
+	by   [len(ranks)]int64
+}
+
+// find looks for a node. It returns the best one, or nil, and everything there is to say of all nodes.
+func (p *planner) find(g *groupState, s search) (*nodeState, []Candidate) {
+	eligible := make([]ranked, 0, len(p.nodes))
+	var others []Candidate
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		if n.ghost {
+			continue
+		}
+		reasons, message := p.refusals(g, n)
+		if i == s.exclude {
+			reasons = append(reasons, s.reason)
+			if message == "" {
+				message = n.Name + " is where it failed"
+			}
+		}
+		if len(reasons) > 0 {
+			others = append(others, Candidate{Node: n.Name, ID: n.ID, Reasons: reasons, Message: message})
+			continue
+		}
+		r := ranked{node: n}
+		for j, by := range ranks {
+			r.by[j] = by(p, g, n, &s)
+		}
+		eligible = append(eligible, r)
+	}
+	slices.SortFunc(eligible, func(a, b ranked) int { return slices.Compare(a.by[:], b.by[:]) })
+	candidates := make([]Candidate, 0, len(eligible)+len(others))
+	for i, r := range eligible {
+		candidates = append(candidates, Candidate{Node: r.node.Name, ID: r.node.ID, Eligible: true, Rank: i + 1})
+	}
+	candidates = append(candidates, others...)
+	if len(eligible) == 0 {
+		return nil, candidates
+	}
+	return eligible[0].node, candidates
+}
