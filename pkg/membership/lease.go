@@ -1,0 +1,133 @@
+package membership
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quorum"
+)
+
+// forever is the expiry of this node's own vote: nobody can go on without it while it goes on itself.
+const forever = time.Duration(math.MaxInt64)
+
+// hasVote reports whether the node's vote may be counted: without a record it has none (R11).
+func (m *Machine) hasVote(id model.NodeID) bool {
+	if !enforced(R11) {
+		return true
+	}
+	if id == m.cfg.Self {
+		return m.p.Committed != nil
+	}
+	p := m.peer(id)
+	return p != nil && p.Committed != nil
+}
+
+// knownCommitted is the highest committed record that this node or one that it hears knows; nil if none does.
+func (m *Machine) knownCommitted() *quorum.Record {
+	best := m.p.Committed
+	for i := range m.v.Peers {
+		p := &m.v.Peers[i]
+		if m.cfg.has(p.ID) && !p.Silent && quorum.Compare(p.Committed, best) > 0 {
+			best = p.Committed
+		}
+	}
+	return best
+}
+
+// binding lists the records under which a set needs quorum: the highest committed one, and every tentative one above it that
+// this node or any member knows (R5).
+func (m *Machine) binding(set []model.NodeID) []*quorum.Record {
+	committed := m.knownCommitted()
+	if committed == nil {
+		return nil
+	}
+	records := []*quorum.Record{committed}
+	if !enforced(R5) {
+		return records
+	}
+	add := func(r *quorum.Record) {
+		if quorum.Compare(r, committed) > 0 && !slices.ContainsFunc(records, r.Equal) {
+			records = append(records, r)
+		}
+	}
+	add(m.p.Tentative)
+	for _, id := range set {
+		if p := m.peer(id); p != nil {
+			add(p.Tentative)
+		}
+	}
+	return records
+}
+
+// quorateSet reports whether a set would be quorate if all of it granted.
+func (m *Machine) quorateSet(set []model.NodeID) bool {
+	has := func(id model.NodeID) bool { return slices.Contains(set, id) && m.hasVote(id) }
+	records := m.binding(set)
+	return len(records) > 0 && !slices.ContainsFunc(records, func(r *quorum.Record) bool { return !r.Quorate(has, false) })
+}
+
+// quorumUntil is when the last majority of the grants ends, of those peers that count, under every binding record.
+func (m *Machine) quorumUntil(counts func(*Peer) bool) time.Duration {
+	if m.v.View == nil {
+		return quorum.Lapsed
+	}
+	grant := func(id model.NodeID) time.Duration {
+		p := m.peer(id)
+		switch {
+		case !m.hasVote(id):
+			return quorum.Lapsed
+		case id == m.cfg.Self:
+			return forever
+		case p == nil || !counts(p):
+			return quorum.Lapsed
+		}
+		return p.GrantUntil
+	}
+	until := forever
+	records := m.binding(ids(m.v.View.Members))
+	for _, r := range records {
+		until = min(until, r.QuorateUntil(grant, quorum.Lapsed))
+	}
+	if len(records) == 0 {
+		return quorum.Lapsed
+	}
+	return until
+}
+
+// actingUntil is until when a majority of grants comes from members that carry exactly this view (R7).
+func (m *Machine) actingUntil(now time.Duration) time.Duration {
+	if m.notReady(now) {
+		return quorum.Lapsed
+	}
+	return m.atMostHold(now, m.quorumUntil(func(p *Peer) bool {
+		if !enforced(R7) {
+			return true
+		}
+		return p.View.Equal(m.v.View)
+	}))
+}
+
+// keepingUntil is until when a majority of grants comes from anyone whose view contains this node in its present life, once it
+// has acted (R7).
+func (m *Machine) keepingUntil(now time.Duration) time.Duration {
+	if !m.v.Acted {
+		return quorum.Lapsed
+	}
+	return m.atMostHold(now, m.quorumUntil(func(p *Peer) bool { return p.View.HasMember(m.self()) }))
+}
+
+// atMostHold bounds a lease that depends on nobody else: the agent has to be there to renew it.
+func (m *Machine) atMostHold(now, until time.Duration) time.Duration {
+	return min(until, now+m.cfg.Hold())
+}
+
+// noteActing notes when this node begins to act in its view; from then on it keeps (R7).
+func (m *Machine) noteActing(now time.Duration) {
+	if m.v.ActedInView || m.actingUntil(now) <= now {
+		return
+	}
+	m.v.Acted, m.v.ActedInView = true, true
+	m.events = append(m.events, QuorumGained{View: *m.v.View.Clone(), At: now})
+}

@@ -1,0 +1,119 @@
+package membership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// Receive takes a message that was received at now. It returns why a message is dropped: ErrOwnID, ErrUnknownNode,
+// ErrOldIncarnation or ErrOldSequence; nil when it is used. The same message comes once per network, so ErrOldSequence is
+// ordinary. Receive never declares a peer silent or quorum lost: that is Tick's, after all that has arrived was handed in.
+func (m *Machine) Receive(now time.Duration, msg *Message) error {
+	if msg.From == m.cfg.Self {
+		return ErrOwnID
+	}
+	p := m.peer(msg.From)
+	if p == nil || !m.cfg.has(msg.From) {
+		return ErrUnknownNode
+	}
+	switch {
+	case msg.Incarnation < p.Incarnation:
+		return ErrOldIncarnation
+	case msg.Incarnation == p.Incarnation && msg.Sequence <= p.Sequence:
+		return ErrOldSequence
+	case msg.Incarnation > p.Incarnation:
+		m.restarted(p)
+	}
+	m.hear(p, msg, now)
+	m.outrun(msg)
+	m.settle(now)
+	return nil
+}
+
+// restarted forgets what an earlier incarnation of the peer said. Promises to it stand: what it ran may not be gone yet.
+func (m *Machine) restarted(p *Peer) {
+	*p = Peer{ID: p.ID, Silent: p.Silent, PromisedUntil: p.PromisedUntil, Outside: p.Outside, OutsideSince: p.OutsideSince}
+	m.changed, m.stale = true, true
+}
+
+// hear takes in what a message says.
+func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) {
+	hears := aliveIn(msg, m.cfg.Self, m.p.Incarnation)
+	if p.Silent {
+		p.Silent, m.changed, m.stale = false, true, true
+	}
+	if p.Generation != msg.Generation || p.NotReady != msg.NotReady || p.Released != msg.Released ||
+		!slices.Equal(p.Hears, hears) || !p.Committed.Equal(msg.Committed) || !p.Tentative.Equal(msg.Tentative) {
+		m.stale = true
+	}
+	p.Incarnation, p.Generation, p.Sequence, p.LastHeard = msg.Incarnation, msg.Generation, msg.Sequence, now
+	p.NotReady, p.Leaving, p.Released, p.ReachesAPI = msg.NotReady, msg.Leaving, msg.Released, msg.ReachesAPI
+	p.Hears = hears
+	if !p.View.Equal(msg.View) {
+		p.View = msg.View.Clone()
+	}
+	if !slices.Equal(p.Proposal, msg.Proposal) {
+		p.Proposal = slices.Clone(msg.Proposal)
+	}
+	p.HighestView = msg.HighestView
+	if !p.Committed.Equal(msg.Committed) {
+		p.Committed = msg.Committed.Clone()
+	}
+	if !p.Tentative.Equal(msg.Tentative) {
+		p.Tentative = msg.Tentative.Clone()
+	}
+	if p.Released {
+		// R1: who has left counts no grant of this incarnation any more, so the promise to it has no purpose.
+		p.PromisedUntil = 0
+	}
+	m.countGrant(p, msg)
+}
+
+// countGrant counts the grant that a message carries from when this node sent what it grants (R1), and never for longer than
+// the sender holds its promises, which matters while a changed interval is on its way through the cluster.
+func (m *Machine) countGrant(p *Peer, msg *Message) {
+	h, ok := msg.heard(m.cfg.Self)
+	if !ok || !h.Grant || h.Incarnation != m.p.Incarnation {
+		return
+	}
+	i, ok := slices.BinarySearchFunc(m.v.Sent, h.Sequence, func(s SentAt, seq uint64) int {
+		switch {
+		case s.Sequence < seq:
+			return -1
+		case s.Sequence > seq:
+			return 1
+		}
+		return 0
+	})
+	if ok {
+		p.GrantUntil = max(p.GrantUntil, m.v.Sent[i].At+min(m.cfg.Hold(), msg.Hold))
+	}
+}
+
+// outrun moves this node past a later life of its own that a peer remembers: a host that lost its disk begins at 1 again, and
+// its messages would be dropped as old ones for ever.
+func (m *Machine) outrun(msg *Message) {
+	h, ok := msg.heard(m.cfg.Self)
+	if !ok || h.Incarnation <= m.p.Incarnation || m.v.View != nil {
+		return
+	}
+	m.p.Incarnation = h.Incarnation + 1
+	m.p.Generation = max(m.p.Generation, h.Generation) + 1
+	m.v.Incarnation, m.v.Generation = m.p.Incarnation, m.p.Generation
+	m.v.Sequence, m.v.Sent = 0, nil
+	m.dropGrants()
+	m.persist, m.changed, m.stale = true, true, true
+}
+
+// aliveIn lists whom the sender hears, this node only if it is the present incarnation that is heard.
+func aliveIn(msg *Message, self model.NodeID, incarnation uint64) []model.NodeID {
+	ids := make([]model.NodeID, 0, len(msg.Heard))
+	for _, h := range msg.Heard {
+		if h.Alive && (h.ID != self || h.Incarnation == incarnation) {
+			ids = append(ids, h.ID)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,172 @@
+package membership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quorum"
+)
+
+// adoptCommitted takes over a higher record that a peer knows to be committed. A node without a record takes none this way: it
+// has to take part in committing one (R11).
+func (m *Machine) adoptCommitted(now time.Duration) bool {
+	if m.p.Committed == nil && enforced(R11) {
+		return false
+	}
+	best := m.knownCommitted()
+	if quorum.Compare(best, m.p.Committed) <= 0 {
+		return false
+	}
+	m.commit(best, now)
+	return true
+}
+
+// commit makes a record the committed one, and drops a tentative one that is not above it. Both change in one write (R5).
+func (m *Machine) commit(r *quorum.Record, now time.Duration) {
+	m.p.Committed = r.Clone()
+	if quorum.Compare(m.p.Tentative, r) <= 0 {
+		m.p.Tentative = nil
+	}
+	m.persist, m.changed, m.stale = true, true, true
+	m.events = append(m.events, RecordCommitted{Record: *r.Clone(), At: now})
+}
+
+// advanceRecord takes the next step towards the record that the view wants (R5). It reports whether there was one.
+func (m *Machine) advanceRecord(now time.Duration) bool {
+	view := m.v.View
+	if view == nil || m.notReady(now) {
+		return false
+	}
+	if m.commitHeld(now) {
+		return true
+	}
+	if view.ID.Coordinator == m.cfg.Self {
+		return m.makeRecord(now)
+	}
+	return m.acceptRecord(view)
+}
+
+// commitHeld commits the tentative record once every member of the view, carrying it, is known to hold the record.
+func (m *Machine) commitHeld(now time.Duration) bool {
+	r := m.p.Tentative
+	if r == nil || !m.everyoneCarriesView() {
+		return false
+	}
+	for _, o := range m.v.View.Members {
+		p := m.peer(o.ID)
+		if p != nil && !p.Tentative.Equal(r) && !p.Committed.Equal(r) {
+			return false
+		}
+	}
+	m.commit(r, now)
+	return true
+}
+
+// makeRecord is the coordinator's part. It acts in the view that every member carries. The highest tentative record that a
+// member knows goes first, as it is, since it may be committed already where nobody here can see it; then the one that the view
+// wants.
+func (m *Machine) makeRecord(now time.Duration) bool {
+	if m.actingUntil(now) <= now || !m.everyoneCarriesView() {
+		return false
+	}
+	committed, highest := m.knownCommitted(), m.p.Tentative
+	for _, o := range m.v.View.Members {
+		if p := m.peer(o.ID); p != nil && quorum.Compare(p.Tentative, highest) > 0 {
+			highest = p.Tentative
+		}
+	}
+	if quorum.Compare(highest, committed) > 0 {
+		return m.hold(highest)
+	}
+	if !m.recordWanted() || m.v.View.ID.Number <= committed.Number {
+		return false
+	}
+	return m.hold(quorum.NewRecord(m.v.View.ID.Number, m.cfg.Self, m.wantedVoters()))
+}
+
+// acceptRecord is the other members' part: they hold what the coordinator of the view that they carry holds.
+func (m *Machine) acceptRecord(view *View) bool {
+	p := m.peer(view.ID.Coordinator)
+	if p == nil || !p.View.Equal(view) || quorum.Compare(p.Tentative, m.p.Committed) <= 0 {
+		return false
+	}
+	return m.hold(p.Tentative)
+}
+
+// hold makes a record the tentative one if it is above what is held.
+func (m *Machine) hold(r *quorum.Record) bool {
+	if quorum.Compare(r, m.p.Tentative) <= 0 {
+		return false
+	}
+	m.p.Tentative = r.Clone()
+	m.persist, m.changed, m.stale = true, true, true
+	return true
+}
+
+// everyoneCarriesView reports whether each member's last message carried exactly this view.
+func (m *Machine) everyoneCarriesView() bool {
+	for _, o := range m.v.View.Members {
+		if p := m.peer(o.ID); o.ID != m.cfg.Self && (p == nil || !p.View.Equal(m.v.View)) {
+			return false
+		}
+	}
+	return true
+}
+
+// recordWanted reports whether the committed record is not the one that the view should have: other voters, or a member that
+// has none yet and gets its vote by taking part (R11).
+func (m *Machine) recordWanted() bool {
+	committed := m.knownCommitted()
+	if committed == nil {
+		return false
+	}
+	voters := m.wantedVoters()
+	if len(voters) == 0 {
+		return false
+	}
+	if !slices.Equal(voters, committed.Voters) {
+		return true
+	}
+	return slices.ContainsFunc(m.v.View.Members, func(o model.Member) bool { return !m.hasVote(o.ID) && slices.Contains(voters, o.ID) })
+}
+
+// wantedVoters are the view's members with a configured vote that are not leaving; without dynamic votes, all that are
+// configured with one. They are sorted.
+func (m *Machine) wantedVoters() []model.NodeID {
+	var voters []model.NodeID
+	for _, n := range m.cfg.Nodes {
+		if n.Votes > 0 && (!m.cfg.DynamicVotes || m.v.View.Has(n.ID) && !m.leaving(n.ID)) {
+			voters = append(voters, n.ID)
+		}
+	}
+	slices.Sort(voters)
+	return voters
+}
+
+func (m *Machine) leaving(id model.NodeID) bool {
+	if id == m.cfg.Self {
+		return m.v.Leaving
+	}
+	p := m.peer(id)
+	return p != nil && p.Leaving
+}
+
+// goIfReleased completes a graceful leave once the others need this node no more, or nobody is there to hand over to.
+func (m *Machine) goIfReleased(now time.Duration) bool {
+	if !m.v.Leaving || m.v.Left {
+		return false
+	}
+	needed := m.cfg.DynamicVotes && m.v.Acted && len(m.v.View.Members) > 1 &&
+		(m.p.Committed.HasVoter(m.cfg.Self) || m.p.Tentative.HasVoter(m.cfg.Self))
+	if needed {
+		return false
+	}
+	burnt := m.p.Generation
+	m.p.Generation++
+	m.persist = true
+	m.dropGeneration(now, burnt)
+	m.v.Left = true
+	m.events = append(m.events, Left{At: now})
+	return true
+}

@@ -1,0 +1,58 @@
+package membership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// Status pictures the machine at now, which must not be before the last step.
+func (m *Machine) Status(now time.Duration) Status {
+	s := Status{
+		Self: m.self(), Incarnation: m.p.Incarnation,
+		Ready: !m.notReady(now), Leaving: m.v.Leaving, Left: m.v.Left, ReachesAPI: m.v.ReachesAPI,
+		View: m.v.View.Clone(), ViewSince: m.v.ViewSince, Proposal: slices.Clone(m.v.Proposal), HighestView: m.p.HighestView,
+		Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone(),
+		NextDeadline: m.nextDeadline(now),
+	}
+	if until := m.actingUntil(now); until > now {
+		s.Acting, s.ActingUntil = true, until
+		s.Reporter = m.reporter()
+	}
+	if until := m.keepingUntil(now); until > now {
+		s.Keeping, s.KeepingUntil = true, until
+	}
+	for i := range m.v.Peers {
+		if m.cfg.has(m.v.Peers[i].ID) {
+			s.Peers = append(s.Peers, m.v.Peers[i].status(m.cfg.Self, now))
+		}
+	}
+	return s
+}
+
+// reporter is the lowest id in the view that reaches the API server, 0 if none does.
+func (m *Machine) reporter() model.NodeID {
+	for _, o := range m.v.View.Members {
+		p := m.peer(o.ID)
+		if o.ID == m.cfg.Self && m.v.ReachesAPI || p != nil && p.ReachesAPI && !p.Silent {
+			return o.ID
+		}
+	}
+	return 0
+}
+
+func (p *Peer) status(self model.NodeID, now time.Duration) PeerStatus {
+	s := PeerStatus{
+		ID: p.ID, Incarnation: p.Incarnation, Generation: p.Generation, Heard: p.Incarnation != 0, LastHeard: p.LastHeard,
+		Silent: p.Silent, Ready: p.Incarnation != 0 && !p.NotReady, Leaving: p.Leaving, Left: p.Released, ReachesAPI: p.ReachesAPI,
+		HearsUs: p.hears(self), View: p.View.Clone(), HasRecord: p.Committed != nil,
+	}
+	if p.GrantUntil > now {
+		s.GrantUntil = p.GrantUntil
+	}
+	if p.PromisedUntil > now {
+		s.PromisedUntil = p.PromisedUntil
+	}
+	return s
+}

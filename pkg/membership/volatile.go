@@ -1,0 +1,91 @@
+package membership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quorum"
+)
+
+// Volatile is all that a machine knows beside its Persistent: promises, grants, sequence numbers, the view. Saved before each
+// message goes out, it lets an agent that was killed go on within the same boot as if nothing had happened (R2). It is plain
+// data for an encoder; callers do not look inside.
+type Volatile struct {
+	Incarnation uint64           `json:"incarnation"`
+	Generation  model.Generation `json:"generation"`
+	Sequence    uint64           `json:"sequence"`
+	// Sent are the sending times of the last messages: a grant counts from there (R1).
+	Sent []SentAt `json:"sent,omitempty"`
+	// QuietUntil ends the wait of a start (R2).
+	QuietUntil time.Duration `json:"quietUntil"`
+	NextBeat   time.Duration `json:"nextBeat"`
+
+	Clean      bool `json:"clean"`
+	Leaving    bool `json:"leaving,omitempty"`
+	Left       bool `json:"left,omitempty"`
+	ReachesAPI bool `json:"reachesAPI,omitempty"`
+
+	View      *View         `json:"view,omitempty"`
+	ViewSince time.Duration `json:"viewSince,omitempty"`
+	// Acted says that this view or an earlier one of this generation was acted in, so keeping counts (R7).
+	Acted bool `json:"acted,omitempty"`
+	// ActedInView says that QuorumGained was told for the present view.
+	ActedInView bool           `json:"actedInView,omitempty"`
+	Proposal    []model.Member `json:"proposal,omitempty"`
+	Peers       []Peer         `json:"peers,omitempty"`
+}
+
+// SentAt is the local time at which a sequence number was used.
+type SentAt struct {
+	Sequence uint64        `json:"sequence"`
+	At       time.Duration `json:"at"`
+}
+
+// Peer is what the machine remembers of another node; see Volatile.
+type Peer struct {
+	ID          model.NodeID     `json:"id"`
+	Incarnation uint64           `json:"incarnation,omitempty"`
+	Generation  model.Generation `json:"generation,omitempty"`
+	Sequence    uint64           `json:"sequence,omitempty"`
+	LastHeard   time.Duration    `json:"lastHeard,omitempty"`
+	// Silent is set by Tick only, and cleared by hearing the peer. A peer that was never heard is silent.
+	Silent bool `json:"silent"`
+
+	// GrantUntil is until when its grant counts: T from our sending of the datagram that it granted.
+	GrantUntil time.Duration `json:"grantUntil,omitempty"`
+	// PromisedUntil is until when we may install no view without it.
+	PromisedUntil time.Duration `json:"promisedUntil,omitempty"`
+	// Outside is set while the peer is not in our proposal, OutsideSince is since when (R9a).
+	Outside      bool          `json:"outside,omitempty"`
+	OutsideSince time.Duration `json:"outsideSince,omitempty"`
+
+	// The rest is from its last message.
+	NotReady    bool           `json:"notReady,omitempty"`
+	Leaving     bool           `json:"leaving,omitempty"`
+	Released    bool           `json:"released,omitempty"`
+	ReachesAPI  bool           `json:"reachesAPI,omitempty"`
+	Hears       []model.NodeID `json:"hears,omitempty"`
+	View        *View          `json:"view,omitempty"`
+	Proposal    []model.Member `json:"proposal,omitempty"`
+	HighestView uint64         `json:"highestView,omitempty"`
+	Committed   *quorum.Record `json:"committed,omitempty"`
+	Tentative   *quorum.Record `json:"tentative,omitempty"`
+}
+
+// clone copies what later steps change in place. Views, proposals and records are replaced, never changed, so they are shared.
+func (v *Volatile) clone() *Volatile {
+	c := *v
+	c.Sent = slices.Clone(v.Sent)
+	c.Peers = slices.Clone(v.Peers)
+	return &c
+}
+
+// member returns the peer in the life in which it was last heard.
+func (p *Peer) member() model.Member { return model.Member{ID: p.ID, Generation: p.Generation} }
+
+// hears reports whether the peer says that it hears that node.
+func (p *Peer) hears(id model.NodeID) bool {
+	_, ok := slices.BinarySearch(p.Hears, id)
+	return ok
+}

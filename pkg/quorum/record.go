@@ -1,0 +1,159 @@
+package quorum
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// Record says who votes (rule R5). Its number is that of the view in which it was made; the first record of a cluster, made by
+// the first formation, has number 1. A record never changes: another set of voters is another record.
+type Record struct {
+	Number uint64 `json:"number"`
+	// Coordinator is the coordinator of the view in which the record was made; 0 for a first formation.
+	Coordinator model.NodeID `json:"coordinator,omitempty"`
+	// Voters are sorted by id. Of an even number the highest does not count, unless WitnessVotes.
+	Voters []model.NodeID `json:"voters"`
+	// WitnessVotes gives the witness a vote. It counts only beside an even number of voters.
+	WitnessVotes bool `json:"witnessVotes,omitempty"`
+}
+
+// NewRecord returns the record of these voters, sorted and without repetition.
+func NewRecord(number uint64, coordinator model.NodeID, voters []model.NodeID) *Record {
+	sorted := slices.Clone(voters)
+	slices.Sort(sorted)
+	return &Record{Number: number, Coordinator: coordinator, Voters: slices.Compact(sorted)}
+}
+
+// Clone returns a copy that shares nothing; nil for nil.
+func (r *Record) Clone() *Record {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.Voters = slices.Clone(r.Voters)
+	return &c
+}
+
+// Equal reports whether both are the same record, in every field.
+func (r *Record) Equal(o *Record) bool {
+	if r == nil || o == nil {
+		return r == o
+	}
+	return r.Number == o.Number && r.Coordinator == o.Coordinator && r.WitnessVotes == o.WitnessVotes &&
+		slices.Equal(r.Voters, o.Voters)
+}
+
+// Compare orders records by number, then coordinator; nil comes first.
+func Compare(a, b *Record) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Coordinator, b.Coordinator))
+}
+
+// String is short and stable: "7/1 voters 1,2,3".
+func (r *Record) String() string {
+	if r == nil {
+		return "none"
+	}
+	ids := make([]string, len(r.Voters))
+	for i, v := range r.Voters {
+		ids[i] = fmt.Sprint(v)
+	}
+	s := fmt.Sprintf("%d/%d voters %s", r.Number, r.Coordinator, strings.Join(ids, ","))
+	if r.WitnessVotes {
+		s += " witness"
+	}
+	return s
+}
+
+// HasVoter reports whether the node is named as a voter, whether it counts or not.
+func (r *Record) HasVoter(id model.NodeID) bool {
+	return r != nil && slices.Contains(r.Voters, id)
+}
+
+// witnessCounts says that the witness has a vote: only beside an even number of voters (R5).
+func (r *Record) witnessCounts() bool { return r.WitnessVotes && len(r.Voters)%2 == 0 }
+
+// Counting returns the voters that count: all of an odd number; of an even number all but the highest, unless the witness
+// makes the number odd (R5).
+func (r *Record) Counting() []model.NodeID {
+	if r == nil || len(r.Voters) == 0 {
+		return nil
+	}
+	if len(r.Voters)%2 == 0 && !r.witnessCounts() {
+		return r.Voters[:len(r.Voters)-1]
+	}
+	return r.Voters
+}
+
+// Total is the number of votes that count, the witness's included.
+func (r *Record) Total() int {
+	n := len(r.Counting())
+	if n > 0 && r.witnessCounts() {
+		n++
+	}
+	return n
+}
+
+// Required is the number of votes that make a majority; 1 for a record without voters, which nothing can reach.
+func (r *Record) Required() int { return r.Total()/2 + 1 }
+
+// Votes counts the votes of the nodes for which has is true, and the witness's if it is held.
+func (r *Record) Votes(has func(model.NodeID) bool, witnessHeld bool) int {
+	n := 0
+	for _, id := range r.Counting() {
+		if has(id) {
+			n++
+		}
+	}
+	if witnessHeld && r != nil && r.witnessCounts() {
+		n++
+	}
+	return n
+}
+
+// Quorate reports whether those nodes, and the witness if it is held, are a majority.
+func (r *Record) Quorate(has func(model.NodeID) bool, witnessHeld bool) bool {
+	return r != nil && r.Votes(has, witnessHeld) >= r.Required()
+}
+
+// Lapsed is the expiry of a vote that is not held.
+const Lapsed time.Duration = -1
+
+// QuorateUntil returns when the last majority ends of votes that are leases: until gives the expiry of a node's vote and
+// witness that of the witness's, both Lapsed when not held. It returns Lapsed when all votes together are no majority.
+func (r *Record) QuorateUntil(until func(model.NodeID) time.Duration, witness time.Duration) time.Duration {
+	counting := r.Counting()
+	if len(counting) == 0 {
+		return Lapsed
+	}
+	expiries := make([]time.Duration, 0, len(counting)+1)
+	for _, id := range counting {
+		expiries = append(expiries, until(id))
+	}
+	if r.witnessCounts() {
+		expiries = append(expiries, witness)
+	}
+	slices.SortFunc(expiries, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	return max(Lapsed, expiries[r.Required()-1])
+}
+
+// FailuresLeft is how many of the present voters may fail at the same moment, whichever they are, with the rest still quorate.
+// It is -1 when the present ones are not quorate as it is.
+func (r *Record) FailuresLeft(present func(model.NodeID) bool, witnessHeld bool) int {
+	if r == nil {
+		return -1
+	}
+	return max(-1, r.Votes(present, witnessHeld)-r.Required())
+}
