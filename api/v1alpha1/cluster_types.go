@@ -53,6 +53,9 @@ const (
 )
 
 // ClusterSpec is what an operator wants of a cluster.
+// +kubebuilder:validation:XValidation:rule="self.networks.exists(n, n.role in ['Internal', 'InternalAndClient'])",message="networks: at least one needs role Internal or InternalAndClient to carry heartbeats"
+// +kubebuilder:validation:XValidation:rule="!has(self.access) || self.networks.exists(n, n.name == self.access.network && n.role in ['Client', 'InternalAndClient'])",message="access.network must name one of networks with role Client or InternalAndClient",fieldPath=".access.network"
+// +kubebuilder:validation:XValidation:rule="!has(self.access) || !isCIDR(self.access.address) || !self.networks.exists(n, n.name == self.access.network) || self.networks.exists(n, n.name == self.access.network && n.cidrs.exists(c, isCIDR(c) && cidr(c).containsIP(cidr(self.access.address).ip())))",message="access.address must be in one of its network's cidrs",fieldPath=".access.address"
 type ClusterSpec struct {
 	// description is for people.
 	// +optional
@@ -120,6 +123,7 @@ type ClusterNetwork struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="cidrs must be address ranges such as 192.168.7.0/24"
 	CIDRs []string `json:"cidrs"`
 	// role says what the network is used for.
 	// +required
@@ -131,6 +135,10 @@ type Heartbeat struct {
 	// interval between heartbeats, 20ms to 10s.
 	// +optional
 	// +kubebuilder:default="250ms"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('20ms') && duration(self) <= duration('10s')",message="interval must be from 20ms to 10s"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 	// threshold is how many intervals of silence, on all networks, make a peer lost; 2 to 120.
 	// +optional
@@ -161,10 +169,12 @@ type ClusterAccess struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self).ip().isGlobalUnicast()",message="address must be a unicast IPv4 or IPv6 address with its prefix length, such as 192.168.7.50/24"
 	Address string `json:"address"`
 	// networkName is the cluster's name for clients.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	NetworkName string `json:"networkName,omitempty"`
 }
 
@@ -173,10 +183,15 @@ type SelfFence struct {
 	// timeout is how long after losing quorum a node may take to have everything offline, 100ms to 5m.
 	// +optional
 	// +kubebuilder:default="1s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="timeout must be from 100ms to 5m"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 	// watchdogDevice resets a host whose kernel hangs, such as /dev/watchdog0. Behaviour comes later.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^/dev/[A-Za-z0-9/_.-]+$`
 	WatchdogDevice string `json:"watchdogDevice,omitempty"`
 }
 
@@ -202,6 +217,7 @@ type AllowedResourceTypes struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$`
 	Namespaces []string `json:"namespaces"`
 	// types that the entry allows; "*" for all.
 	// +required
@@ -209,141 +225,24 @@ type AllowedResourceTypes struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MaxLength=32
+	// +kubebuilder:validation:items:Enum="*";PhysicalDisk;LoopbackDisk;IPAddress;NetworkName;FileShare;GenericApplication;GenericService;OCF;Container;NetworkLoadBalancer;Custom
 	Types []string `json:"types"`
 	// mountRoots are the directories of the hosts below which disks may be mounted and files used. Empty allows none.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountRoots must be absolute paths without . or .. in them"
 	MountRoots []string `json:"mountRoots,omitempty"`
 	// devices are patterns (as of path.Match) of the devices and backing files that disks may use. Empty allows none.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="devices must be patterns of absolute paths without . or .. in them"
 	Devices []string `json:"devices,omitempty"`
-}
-
-// NetworkState is how well a network connects the nodes.
-// +kubebuilder:validation:Enum=Up;Partitioned;Down;Unknown
-type NetworkState string
-
-// States of a network.
-const (
-	// NetworkUp connects all nodes of the view.
-	NetworkUp NetworkState = "Up"
-	// NetworkPartitioned connects some pairs and not others.
-	NetworkPartitioned NetworkState = "Partitioned"
-	// NetworkDown connects none.
-	NetworkDown NetworkState = "Down"
-	// NetworkUnknown is not reported, or carries no heartbeats.
-	NetworkUnknown NetworkState = "Unknown"
-)
-
-// ClusterStatus is what is seen of a cluster.
-type ClusterStatus struct {
-	// observedGeneration is the generation of the spec that the status is about.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// clusterID is made at first formation and never changes: 16 hexadecimal digits. Agents, disks and witnesses keep it too.
-	// +optional
-	// +kubebuilder:validation:MaxLength=16
-	ClusterID string `json:"clusterID,omitempty"`
-	// formation is the first formation of the cluster (R11).
-	// +optional
-	Formation *Formation `json:"formation,omitempty"`
-	// lastNodeID is the highest node id ever given; ids are never used again.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=4095
-	LastNodeID int32 `json:"lastNodeID,omitempty"`
-	// membership is the highest quorate view that any node has reported.
-	// +optional
-	Membership *Membership `json:"membership,omitempty"`
-	// quorate says whether a view with quorum reports.
-	// +optional
-	Quorate bool `json:"quorate,omitempty"`
-	// failuresLeft is how many more nodes may fail, one after the other, before quorum is lost.
-	// +optional
-	FailuresLeft int32 `json:"failuresLeft,omitempty"`
-	// networks is the state of each network that carries heartbeats.
-	// +optional
-	// +listType=map
-	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=16
-	Networks []ClusterNetworkStatus `json:"networks,omitempty"`
-	// nodesUp is how many nodes are in the quorate view.
-	// +optional
-	NodesUp int32 `json:"nodesUp,omitempty"`
-	// nodesTotal is how many nodes the cluster has.
-	// +optional
-	NodesTotal int32 `json:"nodesTotal,omitempty"`
-	// groupsOnline is how many groups are Online.
-	// +optional
-	GroupsOnline int32 `json:"groupsOnline,omitempty"`
-	// groupsTotal is how many groups the cluster has.
-	// +optional
-	GroupsTotal int32 `json:"groupsTotal,omitempty"`
-	// conditions tell the cluster's health.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=16
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-}
-
-// Formation is the first formation of a cluster (R11): only the nodes in it may start the first vote record.
-type Formation struct {
-	// token is unique to the formation.
-	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	Token string `json:"token,omitempty"`
-	// members are the ids of the nodes that form the cluster.
-	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=64
-	Members []int32 `json:"members,omitempty"`
-	// completed says that a view was reported; from then on a node without a vote record has no vote until it is in one.
-	// +optional
-	Completed bool `json:"completed,omitempty"`
-}
-
-// Membership is a view as the cluster controller publishes it.
-type Membership struct {
-	// viewID names the view.
-	// +required
-	ViewID ViewID `json:"viewID"`
-	// members are the names of the nodes in the view.
-	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=63
-	Members []string `json:"members,omitempty"`
-	// coordinator is the name of the node that numbered the view.
-	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Coordinator string `json:"coordinator,omitempty"`
-	// witnessHeld says that the view holds the witness.
-	// +optional
-	WitnessHeld bool `json:"witnessHeld,omitempty"`
-	// reporter is the name of the node that reported the view.
-	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Reporter string `json:"reporter,omitempty"`
-	// since is when the view was installed, by the reporter's clock.
-	// +optional
-	Since *metav1.MicroTime `json:"since,omitempty"`
-}
-
-// ClusterNetworkStatus is the state of one network.
-type ClusterNetworkStatus struct {
-	// name of the network.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Name string `json:"name"`
-	// state of the network.
-	// +required
-	State NetworkState `json:"state"`
 }
 
 // Cluster is a set of hosts that stand in for each other.
@@ -362,6 +261,7 @@ type ClusterNetworkStatus struct {
 // +kubebuilder:printcolumn:name="Coordinator",type=string,priority=1,JSONPath=`.status.membership.coordinator`
 // +kubebuilder:printcolumn:name="Cluster ID",type=string,priority=1,JSONPath=`.status.clusterID`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
 type Cluster struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the object.

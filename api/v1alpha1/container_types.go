@@ -13,6 +13,7 @@ const (
 )
 
 // Container is a container that Quorate runs itself, outside Kubernetes. Behaviour comes later.
+// +kubebuilder:validation:XValidation:rule="(has(self.network) && self.network == 'Bridged') == has(self.address)",message="address must be set for network Bridged, and for no other",fieldPath=".address"
 type Container struct {
 	// image to run; hosts must have it before.
 	// +required
@@ -44,12 +45,14 @@ type Container struct {
 	// address with its prefix length of a Bridged container.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self).ip().isGlobalUnicast()",message="address must be a unicast IPv4 or IPv6 address with its prefix length, such as 192.168.7.50/24"
 	Address string `json:"address,omitempty"`
 	// devices of the host that the container may use.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:Pattern=`^/dev/[A-Za-z0-9/_.:-]+$`
 	Devices []string `json:"devices,omitempty"`
 	// clusterSupport tells the container of its own life in the cluster (epoch, owner, coming moves) through a socket.
 	// +optional
@@ -74,15 +77,19 @@ type ContainerMount struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Disk string `json:"disk"`
 	// subPath below the disk's mountPath; default its root.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.matches('(^|/)[.][.]?(/|$)')",message="subPath must be a relative path without . or .. in it"
 	SubPath string `json:"subPath,omitempty"`
 	// path in the container, absolute.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="path must be an absolute path without . or .. in it"
 	Path string `json:"path"`
 	// readOnly keeps the container from writing.
 	// +optional

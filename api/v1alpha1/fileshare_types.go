@@ -21,6 +21,7 @@ const (
 )
 
 // FileShare is an exported directory. It depends on the disk that holds the path. Behaviour comes later.
+// +kubebuilder:validation:XValidation:rule="!has(self.dfsRoot) || !self.dfsRoot || self.protocol == 'SMB'",message="dfsRoot is for protocol SMB only",fieldPath=".dfsRoot"
 type FileShare struct {
 	// protocol of the export.
 	// +required
@@ -29,11 +30,14 @@ type FileShare struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="path must be an absolute path without . or .. in it"
 	Path string `json:"path"`
 	// shareName that clients use.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=80
+	// +kubebuilder:validation:Pattern=`^[^/\\\[\]:|<>+=;,?*"]+$`
 	ShareName string `json:"shareName"`
 	// clients that may use the share; empty for all.
 	// +optional

@@ -22,6 +22,7 @@ type GenericApplication struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self[0].startsWith('/')",message="command must begin with the program's absolute path"
 	Command []string `json:"command"`
 	// mode says when the application counts as online.
 	// +optional
@@ -36,6 +37,7 @@ type GenericApplication struct {
 	// workingDir of the process; default /.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^/`
 	WorkingDir string `json:"workingDir,omitempty"`
 	// useNetworkName gives the process the group's network name as its host name. Behaviour comes later.
 	// +optional
@@ -49,6 +51,7 @@ type GenericApplication struct {
 }
 
 // EnvVar is a variable of a process's environment. At most one of value and valueFrom is set.
+// +kubebuilder:validation:AtMostOneOf=value;valueFrom
 type EnvVar struct {
 	// name of the variable.
 	// +required
@@ -81,6 +84,10 @@ type Stop struct {
 	Signal string `json:"signal,omitempty"`
 	// timeout before the whole cgroup is killed; default 10s.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="timeout must not be negative"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
@@ -96,6 +103,7 @@ type Health struct {
 }
 
 // Probe is one check. Exactly one of exec, http and tcp is set.
+// +kubebuilder:validation:ExactlyOneOf=exec;http;tcp
 type Probe struct {
 	// exec runs a command in the process's environment; exit 0 is healthy.
 	// +optional
@@ -108,6 +116,10 @@ type Probe struct {
 	TCP *TCPProbe `json:"tcp,omitempty"`
 	// timeout of the check; default 5s.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="timeout must be greater than 0s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
@@ -146,6 +158,7 @@ type HTTPProbe struct {
 	// path of the page; default /.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^/`
 	Path string `json:"path,omitempty"`
 	// scheme; default HTTP. Certificates are not verified.
 	// +optional

@@ -9,9 +9,13 @@ type LoopbackDisk struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="file is immutable: delete the Resource and make it again"
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="file must be an absolute path without . or .. in it"
 	File string `json:"file"`
 	// size of the file. A file that is not there is made with this size; without it, it must be there.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Mi')) >= 0",message="size must be at least 1Mi"
 	Size *resource.Quantity `json:"size,omitempty"`
 	// fsType is the file system; a blank file is formatted with it. Default ext4.
 	// +optional
@@ -23,6 +27,8 @@ type LoopbackDisk struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountPath must be an absolute path without . or .. in it"
 	MountPath string `json:"mountPath"`
 	// options of the mount.
 	// +optional

@@ -24,6 +24,7 @@ type NetworkLoadBalancer struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self).ip().isGlobalUnicast()",message="clusterIP must be a unicast IPv4 or IPv6 address with its prefix length, such as 192.168.7.50/24"
 	ClusterIP string `json:"clusterIP"`
 	// mode says how packets reach all members; default Multicast.
 	// +optional
@@ -72,6 +73,7 @@ const (
 )
 
 // PortRule shares a range of ports.
+// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || self.endPort >= self.startPort",message="endPort must not be below startPort",fieldPath=".endPort"
 type PortRule struct {
 	// name of the rule.
 	// +required
@@ -99,6 +101,10 @@ type PortRule struct {
 	Affinity Affinity `json:"affinity,omitempty"`
 	// affinityTimeout keeps a client with its member after its last connection.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="affinityTimeout must be greater than 0s"
 	AffinityTimeout *metav1.Duration `json:"affinityTimeout,omitempty"`
 }
 

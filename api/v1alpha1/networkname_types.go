@@ -32,6 +32,10 @@ type DNSRegistration struct {
 	Zone string `json:"zone"`
 	// ttl of the records; default 30s.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="ttl must be at least 1s"
 	TTL *metav1.Duration `json:"ttl,omitempty"`
 	// tsigSecretRef names the Secret that signs the updates.
 	// +optional
@@ -43,6 +47,7 @@ type NameService struct {
 	// name of the Service; default: the network name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 	// ports of the Service.
 	// +required
@@ -69,6 +74,7 @@ type ServicePort struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 	// port number.
 	// +required

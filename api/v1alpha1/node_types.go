@@ -56,6 +56,7 @@ type NodeSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterName is immutable: delete the Node and make it again"
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	ClusterName string `json:"clusterName"`
 	// hostName is the name of the host, and of its Kubernetes node if it is one. Default: the Node's name.
 	// +optional
@@ -113,6 +114,7 @@ type NodeAddress struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=45
+	// +kubebuilder:validation:XValidation:rule="isIP(self) && ip(self).isGlobalUnicast()",message="address must be a unicast IPv4 or IPv6 address without a prefix length"
 	Address string `json:"address"`
 }
 
@@ -139,6 +141,10 @@ type FencingLevel struct {
 	SecretRef *SecretReference `json:"secretRef,omitempty"`
 	// timeout of the level; default 60s.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="timeout must be greater than 0s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
@@ -161,6 +167,7 @@ const (
 )
 
 // NodeStatus is what is seen of a node. The agent of the host writes agent, the manager everything else.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)",message="id never changes"
 type NodeStatus struct {
 	// observedGeneration is the generation of the spec that the status is about.
 	// +optional
@@ -218,6 +225,7 @@ type NodeStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Agent",type=string,priority=1,JSONPath=`.status.agent.version`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
 type Node struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the object.

@@ -15,11 +15,15 @@ const (
 )
 
 // PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations. It is never formatted. Behaviour comes later.
+// +kubebuilder:validation:XValidation:rule="!has(self.mountPath) || (has(self.fsType) && self.fsType != ”)",message="fsType is needed with mountPath",fieldPath=".fsType"
 type PhysicalDisk struct {
 	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="device is immutable: delete the Resource and make it again"
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="device must be an absolute path without . or .. in it"
 	Device string `json:"device"`
 	// fsType is the file system, such as xfs or ext4; empty to use the raw device.
 	// +optional
@@ -29,6 +33,8 @@ type PhysicalDisk struct {
 	// mountPath is where the file system is mounted; it must be below a mountRoot that the Cluster allows.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountPath must be an absolute path without . or .. in it"
 	MountPath string `json:"mountPath,omitempty"`
 	// options of the mount.
 	// +optional
@@ -50,10 +56,12 @@ type LVM struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=127
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`
 	VolumeGroup string `json:"volumeGroup"`
 	// logicalVolume in the volume group.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=127
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`
 	LogicalVolume string `json:"logicalVolume"`
 }

@@ -21,6 +21,10 @@ const (
 )
 
 // QuorumConfigSpec says when a cluster has quorum.
+// +kubebuilder:validation:XValidation:rule="!(self.mode in ['NodeAndDiskMajority', 'DiskOnly']) || (has(self.witness) && has(self.witness.disk))",message="witness.disk is needed for modes NodeAndDiskMajority and DiskOnly",fieldPath=".witness"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'NodeAndFileShareMajority' || (has(self.witness) && has(self.witness.fileShare))",message="witness.fileShare is needed for mode NodeAndFileShareMajority",fieldPath=".witness"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'NodeAndLeaseMajority' || (has(self.witness) && has(self.witness.lease))",message="witness.lease is needed for mode NodeAndLeaseMajority",fieldPath=".witness"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'NodeMajority' || !has(self.witness)",message="witness must not be set for mode NodeMajority",fieldPath=".witness"
 type QuorumConfigSpec struct {
 	// description is for people.
 	// +optional
@@ -31,6 +35,7 @@ type QuorumConfigSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterName is immutable: delete the QuorumConfig and make it again"
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	ClusterName string `json:"clusterName"`
 	// mode says whose votes count.
 	// +optional
@@ -46,6 +51,7 @@ type QuorumConfigSpec struct {
 }
 
 // Witness is a vote beside the nodes. Exactly one member is set.
+// +kubebuilder:validation:ExactlyOneOf=disk;fileShare;lease
 type Witness struct {
 	// disk is a shared disk with persistent reservations.
 	// +optional
@@ -64,6 +70,9 @@ type DiskWitness struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="device is immutable: delete the QuorumConfig and make it again"
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="device must be an absolute path without . or .. in it"
 	Device string `json:"device"`
 }
 
@@ -73,6 +82,8 @@ type FileShareWitness struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="path must be an absolute path without . or .. in it"
 	Path string `json:"path"`
 }
 
@@ -179,6 +190,8 @@ type WitnessStatus struct {
 // +kubebuilder:printcolumn:name="Witness",type=string,JSONPath=`.status.witness.state`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.clusterName",message="clusterName must be the QuorumConfig's own name",fieldPath=".spec.clusterName"
 type QuorumConfig struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the object.

@@ -36,6 +36,18 @@ const (
 )
 
 // ResourceSpec is what an operator wants of a resource.
+// +kubebuilder:validation:XValidation:rule="(self.type == 'PhysicalDisk') == has(self.physicalDisk)",message="physicalDisk must be set for type PhysicalDisk, and for no other",fieldPath=".physicalDisk"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'LoopbackDisk') == has(self.loopbackDisk)",message="loopbackDisk must be set for type LoopbackDisk, and for no other",fieldPath=".loopbackDisk"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'IPAddress') == has(self.ipAddress)",message="ipAddress must be set for type IPAddress, and for no other",fieldPath=".ipAddress"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'NetworkName') == has(self.networkName)",message="networkName must be set for type NetworkName, and for no other",fieldPath=".networkName"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'FileShare') == has(self.fileShare)",message="fileShare must be set for type FileShare, and for no other",fieldPath=".fileShare"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'GenericApplication') == has(self.genericApplication)",message="genericApplication must be set for type GenericApplication, and for no other",fieldPath=".genericApplication"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'GenericService') == has(self.genericService)",message="genericService must be set for type GenericService, and for no other",fieldPath=".genericService"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'OCF') == has(self.ocf)",message="ocf must be set for type OCF, and for no other",fieldPath=".ocf"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'Container') == has(self.container)",message="container must be set for type Container, and for no other",fieldPath=".container"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'NetworkLoadBalancer') == has(self.networkLoadBalancer)",message="networkLoadBalancer must be set for type NetworkLoadBalancer, and for no other",fieldPath=".networkLoadBalancer"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'Custom') == has(self.custom)",message="custom must be set for type Custom, and for no other",fieldPath=".custom"
+// +kubebuilder:validation:XValidation:rule="!has(self.retryPeriodOnFailure) || duration(self.retryPeriodOnFailure) == duration('0s') || !has(self.restart) || !has(self.restart.period) || duration(self.retryPeriodOnFailure) >= duration(self.restart.period)",message="retryPeriodOnFailure must be 0s (never) or at least restart.period",fieldPath=".retryPeriodOnFailure"
 type ResourceSpec struct {
 	// description is for people.
 	// +optional
@@ -45,6 +57,7 @@ type ResourceSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	GroupName string `json:"groupName"`
 	// desiredState is what is wanted of the resource while its group is wanted Online.
 	// +optional
@@ -62,6 +75,7 @@ type ResourceSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	PossibleOwners []string `json:"possibleOwners,omitempty"`
 	// restart says what happens when the resource fails.
 	// +optional
@@ -70,6 +84,10 @@ type ResourceSpec struct {
 	// retryPeriodOnFailure is how long after being given up the resource is tried again: 0s for never, else at least
 	// restart.period. Default: 1h, or restart.period if that is longer.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="retryPeriodOnFailure must not be negative"
 	RetryPeriodOnFailure *metav1.Duration `json:"retryPeriodOnFailure,omitempty"`
 	// Timing are the resource's own intervals and timeouts; what is not set is inherited.
 	Timing `json:",inline"`
@@ -129,11 +147,13 @@ type ResourceParameters struct {
 }
 
 // Dependency is one thing that must be online first: a resource, or any of several. Exactly one member is set.
+// +kubebuilder:validation:ExactlyOneOf=name;anyOf
 type Dependency struct {
 	// name of a Resource of the group.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 	// anyOf are names of Resources of the group; one online is enough.
 	// +optional
@@ -142,6 +162,7 @@ type Dependency struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	AnyOf []string `json:"anyOf,omitempty"`
 }
 
@@ -160,10 +181,18 @@ type Restart struct {
 	// period is the rolling time in which restarts are counted.
 	// +optional
 	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="period must be greater than 0s"
 	Period *metav1.Duration `json:"period,omitempty"`
 	// delay before a restart.
 	// +optional
 	// +kubebuilder:default="500ms"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="delay must not be negative"
 	Delay *metav1.Duration `json:"delay,omitempty"`
 }
 
@@ -172,15 +201,31 @@ type Restart struct {
 type Timing struct {
 	// looksAliveInterval between quick checks; built-in default 5s.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10ms')",message="looksAliveInterval must be at least 10ms"
 	LooksAliveInterval *metav1.Duration `json:"looksAliveInterval,omitempty"`
 	// isAliveInterval between thorough checks; built-in default 60s.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10ms')",message="isAliveInterval must be at least 10ms"
 	IsAliveInterval *metav1.Duration `json:"isAliveInterval,omitempty"`
 	// pendingTimeout between two progress reports while coming online or going offline; built-in default 3m.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="pendingTimeout must be greater than 0s"
 	PendingTimeout *metav1.Duration `json:"pendingTimeout,omitempty"`
 	// deadlockTimeout of any one call of the resource's code; built-in default 5m.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="deadlockTimeout must be at least 1s"
 	DeadlockTimeout *metav1.Duration `json:"deadlockTimeout,omitempty"`
 }
 
@@ -190,6 +235,8 @@ type Checkpoint struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="path must be an absolute path without . or .. in it"
 	Path string `json:"path"`
 }
 
@@ -210,6 +257,7 @@ const (
 
 // ResourceStatus is what is seen of a resource. The agent of its owner writes it; the manager writes the condition Accepted,
 // and Unknown at a higher epoch when the owner is dead.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch never falls",fieldPath=".epoch"
 type ResourceStatus struct {
 	// observedGeneration is the generation of the spec that the status is about.
 	// +optional
@@ -266,6 +314,8 @@ type ResourceStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Restarts",type=integer,priority=1,JSONPath=`.status.restarts`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, (has(d.name) && d.name == self.metadata.name) || (has(d.anyOf) && self.metadata.name in d.anyOf))",message="dependsOn must not name the resource itself",fieldPath=".spec.dependsOn"
 type Resource struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the object.

@@ -30,6 +30,7 @@ const (
 )
 
 // ResourceGroupStatus is what is seen of a group. Only the manager writes it.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.assignment) || has(self.assignment)",message="assignment is never removed: withdraw it at a higher epoch",fieldPath=".assignment"
 type ResourceGroupStatus struct {
 	// observedGeneration is the generation of the spec that the status is about.
 	// +optional
@@ -98,6 +99,7 @@ type ResourceGroupStatus struct {
 }
 
 // Assignment says who owns a group. One without a node is a withdrawal (O1).
+// +kubebuilder:validation:XValidation:rule="self.epoch > oldSelf.epoch || (self.epoch == oldSelf.epoch && self.?node == oldSelf.?node && self.?nodeID == oldSelf.?nodeID && self.?generation == oldSelf.?generation)",message="epoch never falls, and an epoch has one owner: change the owner at a higher epoch",fieldPath=".epoch"
 type Assignment struct {
 	// node is the owner's name; empty for a withdrawal.
 	// +optional

@@ -54,6 +54,7 @@ type ResourceGroupSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterName is immutable: delete the ResourceGroup and make it again"
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	ClusterName string `json:"clusterName"`
 	// mode says on how many nodes the group runs.
 	// +optional
@@ -69,6 +70,8 @@ type ResourceGroupSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="preferredOwners must not name a node twice"
 	PreferredOwners []string `json:"preferredOwners,omitempty"`
 	// antiAffinityClasses are names; groups that share one avoid each other.
 	// +optional
@@ -76,6 +79,7 @@ type ResourceGroupSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`
 	AntiAffinityClasses []string `json:"antiAffinityClasses,omitempty"`
 	// priority orders groups: 3000 high, 2000 medium, 1000 low; 0 is not started automatically.
 	// +optional
@@ -112,10 +116,15 @@ type Failover struct {
 	// period is the rolling time in which failovers are counted.
 	// +optional
 	// +kubebuilder:default="10h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="period must be greater than 0s"
 	Period *metav1.Duration `json:"period,omitempty"`
 }
 
 // Failback says when a group returns to a more preferred node.
+// +kubebuilder:validation:XValidation:rule="has(self.policy) && self.policy == 'Window' ? has(self.window) : !has(self.window)",message="window must be set for policy Window, and for no other",fieldPath=".window"
 type Failback struct {
 	// policy says when.
 	// +optional
@@ -127,10 +136,15 @@ type Failback struct {
 	// delay is how long the more preferred node must have been Up.
 	// +optional
 	// +kubebuilder:default="0s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="delay must not be negative"
 	Delay *metav1.Duration `json:"delay,omitempty"`
 }
 
 // TimeWindow is a part of each day. A window whose end is before its start wraps midnight (A29).
+// +kubebuilder:validation:XValidation:rule="self.start != self.end",message="end must differ from start",fieldPath=".end"
 type TimeWindow struct {
 	// start of the window, HH:MM.
 	// +required
@@ -145,6 +159,7 @@ type TimeWindow struct {
 	// timeZone is an IANA name, such as Europe/Berlin. Default UTC.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+/-]*$`
 	TimeZone string `json:"timeZone,omitempty"`
 }
 
@@ -170,6 +185,8 @@ type GroupReference struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Epoch",type=integer,priority=1,JSONPath=`.status.assignment.epoch`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, d.name == self.metadata.name)",message="dependsOn must not name the group itself",fieldPath=".spec.dependsOn"
 type ResourceGroup struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the object.
