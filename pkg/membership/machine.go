@@ -185,7 +185,13 @@ func (m *Machine) notReady(now time.Duration) bool {
 
 // settle brings the machine to rest after an input: each part may enable the next, and a single node goes through all of them
 // in one call. The bound is a guard against a mistake here, not part of the protocol.
+//
+// A node whose keeping has run out rests until Tick has burnt its generation: were it to send before that, it could be granted
+// anew and go on over the gap (R6). After a freeze the datagrams that waited may still show that there was no gap.
 func (m *Machine) settle(now time.Duration) {
+	if m.lapsed(now) {
+		return
+	}
 	for range 16 {
 		if !m.adoptCommitted(now) && !m.propose(now) && !m.install(now) && !m.advanceRecord(now) && !m.goIfReleased(now) {
 			break

@@ -18,7 +18,7 @@ func (m *Machine) Tick(now time.Duration) {
 	if m.v.QuietUntil != 0 && m.v.QuietUntil <= now {
 		m.endQuiet()
 	}
-	if m.v.Acted && m.keepingUntil(now) <= now {
+	if m.lapsed(now) {
 		m.loseQuorum(now)
 	}
 	m.settle(now)
@@ -32,11 +32,13 @@ func (m *Machine) endQuiet() {
 	}
 }
 
+// lapsed reports whether keeping has run out and Tick has not burnt the generation yet (R6).
+func (m *Machine) lapsed(now time.Duration) bool {
+	return enforced(R6) && m.v.Acted && m.keepingUntil(now) <= now
+}
+
 // loseQuorum burns the generation (R6, O3).
 func (m *Machine) loseQuorum(now time.Duration) {
-	if !enforced(R6) {
-		return
-	}
 	burnt := m.p.Generation
 	m.p.Generation++
 	m.persist = true
@@ -58,8 +60,11 @@ func (m *Machine) dropGrants() {
 	}
 }
 
-// nextDeadline is the earliest time at which Tick has something to do.
+// nextDeadline is the earliest time at which Tick has something to do; now if it has already.
 func (m *Machine) nextDeadline(now time.Duration) time.Duration {
+	if m.lapsed(now) {
+		return now
+	}
 	next := m.v.NextBeat
 	sooner := func(t time.Duration) {
 		if t > now && t < next {

@@ -66,7 +66,7 @@ func (m *Machine) numberSpent() bool {
 			return true
 		}
 	}
-	return m.recordWanted() && view.ID.Number <= m.p.Committed.Number
+	return m.recordWanted() && view.ID.Number <= m.knownCommitted().Number
 }
 
 // adopt is the other members' part: the coordinator's view, for the set proposed here now, with a number above the one that is
