@@ -166,6 +166,7 @@ func (m *Machine) Report() Report {
 		report.Resources = append(report.Resources, ResourceReport{
 			UID: r.spec.UID, Name: r.spec.Name, State: r.State, Reason: r.reason, Message: r.message,
 			Restarts: len(r.Restarts), Since: r.Since, OnlineSince: r.OnlineSince,
+			Device: r.spec.Device, Reserved: r.Reserved > 0, Enforced: r.Reservation.Enforced,
 		})
 	}
 	return report

@@ -245,7 +245,7 @@ const (
 // ProofType is the evidence that earlier owners of a resource cannot act.
 type ProofType string
 
-// Types of proof (rule O13). NewerGeneration is rule O3: a newer life of the node, seen in a view.
+// Types of proof (rule O13). NewGeneration is rule O3: a newer life of the node, seen in a view.
 const (
 	ProofNone               ProofType = ""
 	ProofGracefulStop       ProofType = "GracefulStop"
@@ -254,7 +254,7 @@ const (
 	ProofSelfFence          ProofType = "SelfFenceDeadline"
 	ProofPowerFenced        ProofType = "PowerFenced"
 	ProofManualConfirmation ProofType = "ManualConfirmation"
-	ProofNewerGeneration    ProofType = "NewerGeneration"
+	ProofNewerGeneration    ProofType = "NewGeneration"
 )
 
 // Proof is the evidence for one resource.
@@ -281,6 +281,9 @@ type ResourceReport struct {
 	Restarts int
 	// Since is when State last changed; OnlineSince when it last came online, 0 when it is not.
 	Since, OnlineSince time.Duration
+	// Device, Reserved and Enforced tell of a disk whether it is reserved, and how.
+	Device             string
+	Reserved, Enforced bool
 }
 
 // Report is what there is to tell of the group.

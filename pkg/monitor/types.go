@@ -73,14 +73,20 @@ type GroupReport struct {
 	Group      resourcetype.Identity
 	Generation model.Generation
 	lifecycle.Report
-	// Disks tells how each disk of the group is reserved: Enforced, Advisory or None, by resource UID.
-	Disks map[string]DiskReport
+	// Gone says that the group was forgotten (see Forget) and nothing of it is left: this is its last report.
+	Gone bool
 }
 
-// DiskReport is the reservation of one disk.
-type DiskReport struct {
-	Device      string
-	Reservation string
+// Reservation is how the disks of a report are reserved.
+func Reservation(r lifecycle.ResourceReport) string {
+	switch {
+	case !r.Reserved:
+		return "None"
+	case r.Enforced:
+		return "Enforced"
+	default:
+		return "Advisory"
+	}
 }
 
 // Leftover is something that could not be stopped or cleaned up.

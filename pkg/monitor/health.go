@@ -1,0 +1,176 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/resourcetype"
+)
+
+// checker is the health checks of one resource for as long as it is online.
+type checker struct {
+	group  *group
+	typ    resourcetype.Type
+	inst   *resourcetype.Instance
+	uid    string
+	serial uint64
+	timing lifecycle.Timing
+}
+
+// watch begins the health checks that the action asks for; the group is locked.
+func (g *group) watch(a lifecycle.Action) {
+	r := g.resources[a.UID]
+	if r == nil {
+		return
+	}
+	if r.unwatch != nil {
+		r.unwatch()
+	}
+	t, err := g.monitor.opts.Types.Get(r.record.Type)
+	if err != nil {
+		return // Online or Adopt has failed with this before
+	}
+	ctx, cancel := context.WithCancel(g.monitor.ctx)
+	r.unwatch = cancel
+	c := &checker{group: g, typ: t, inst: g.instance(r, 0), uid: a.UID, serial: a.Serial, timing: lifecycle.Timing{}.WithDefaults()}
+	for _, d := range g.desired.Resources {
+		if d.Resource.UID == a.UID {
+			c.timing = d.Timing.WithDefaults()
+		}
+	}
+	g.monitor.work.Go(func() {
+		defer cancel()
+		c.run(ctx)
+	})
+}
+
+func (c *checker) run(ctx context.Context) {
+	var failures <-chan error
+	if watcher, ok := c.typ.(resourcetype.Watcher); ok {
+		var err error
+		if failures, err = watcher.Watch(ctx, c.inst); err != nil {
+			c.fail(ctx, lifecycle.ReasonExited, err)
+			return
+		}
+	}
+	looks := c.timing.LooksAlive
+	if _, ok := c.typ.(resourcetype.Reserver); ok {
+		looks = min(looks, resourcetype.VerifyInterval)
+	}
+	// The first polls come early by a random part: a thousand groups that failed over together are not polled together.
+	looksTimer := time.NewTimer(spread(looks))
+	defer looksTimer.Stop()
+	isTimer := time.NewTimer(spread(c.timing.IsAlive))
+	defer isTimer.Stop()
+	for {
+		var ok bool
+		select {
+		case <-ctx.Done():
+			return
+		case err, open := <-failures:
+			if !open {
+				failures = nil
+				continue
+			}
+			c.fail(ctx, lifecycle.ReasonExited, err)
+			return
+		case <-looksTimer.C:
+			ok = c.looks(ctx)
+			looksTimer.Reset(looks)
+		case <-isTimer.C:
+			ok = c.check(ctx, "IsAlive", c.typ.IsAlive)
+			isTimer.Reset(c.timing.IsAlive)
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+func spread(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// looks runs the cheap check; when it fails, the thorough one decides (A05). A lost reservation needs no second opinion.
+func (c *checker) looks(ctx context.Context) bool {
+	hung, err := c.bounded(ctx, c.typ.LooksAlive)
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case hung:
+		c.fail(ctx, lifecycle.ReasonDeadlocked, fmt.Errorf("LooksAlive did not return within %s", c.timing.Deadlock))
+		return false
+	case err == nil:
+		return true
+	case lost(err):
+		c.fail(ctx, lifecycle.ReasonReservationLost, err)
+		return false
+	}
+	return c.check(ctx, "IsAlive after LooksAlive: "+err.Error(), c.typ.IsAlive)
+}
+
+func (c *checker) check(ctx context.Context, what string, f func(context.Context, *resourcetype.Instance) error) bool {
+	hung, err := c.bounded(ctx, f)
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case hung:
+		c.fail(ctx, lifecycle.ReasonDeadlocked, fmt.Errorf("%s did not return within %s", what, c.timing.Deadlock))
+		return false
+	case err == nil:
+		return true
+	case lost(err):
+		c.fail(ctx, lifecycle.ReasonReservationLost, err)
+		return false
+	}
+	c.fail(ctx, lifecycle.ReasonHealthCheckFailed, fmt.Errorf("%s: %w", what, err))
+	return false
+}
+
+func lost(err error) bool {
+	var stale *resourcetype.StaleError
+	return errors.Is(err, resourcetype.ErrReservationLost) || errors.As(err, &stale)
+}
+
+// bounded gives a check the deadlockTimeout; one that hangs is left behind.
+func (c *checker) bounded(ctx context.Context, f func(context.Context, *resourcetype.Instance) error) (hung bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timing.Deadlock)
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("the health check panicked: %v", p)
+			}
+		}()
+		done <- f(ctx, c.inst)
+	}()
+	select {
+	case err = <-done:
+		return errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil, err
+	case <-ctx.Done():
+		return errors.Is(ctx.Err(), context.DeadlineExceeded), ctx.Err()
+	}
+}
+
+// fail tells the machine, unless the checks were ended in the meantime.
+func (c *checker) fail(ctx context.Context, reason lifecycle.Reason, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	in := lifecycle.Unhealthy{UID: c.uid, Serial: c.serial, Reason: reason}
+	if err != nil {
+		in.Message = err.Error()
+	}
+	var stale *resourcetype.StaleError
+	if errors.As(err, &stale) {
+		in.Stale, in.Floor = true, stale.Epoch
+	}
+	c.group.mu.Lock()
+	defer c.group.mu.Unlock()
+	c.group.monitor.opts.Log.Info("a resource has failed", "group", c.group.id.String(),
+		"resource", c.inst.Resource.Name, "reason", reason, "message", in.Message)
+	c.group.step(in)
+}

@@ -1,0 +1,158 @@
+package monitor
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/runstate"
+)
+
+// policyFields are the fields of a ResourceSpec that say how the resource is treated, not what it is: to change them restarts
+// nothing. Whatever is not listed here counts as a parameter.
+var policyFields = []string{
+	"description", "groupName", "desiredState", "dependsOn", "possibleOwners", "restart", "retryPeriodOnFailure",
+	"looksAliveInterval", "isAliveInterval", "pendingTimeout", "deadlockTimeout", "separateMonitor", "checkpoints",
+}
+
+// fingerprint changes with the parameters of a resource and the virtual server's name, and with nothing else: networks that come
+// and go must not restart what runs.
+func fingerprint(d ResourceDesired) (string, error) {
+	parameters := map[string]any{}
+	if len(d.Spec) > 0 {
+		if err := json.Unmarshal(d.Spec, &parameters); err != nil {
+			return "", fmt.Errorf("resource %s: its spec is no JSON object: %w", d.Resource, err)
+		}
+	}
+	maps.DeleteFunc(parameters, func(name string, _ any) bool { return slices.Contains(policyFields, name) })
+	canonical, err := json.Marshal([]any{d.Type, parameters, d.NetworkName})
+	if err != nil {
+		return "", fmt.Errorf("resource %s: %w", d.Resource, err)
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:12]), nil
+}
+
+// translate turns an assignment into the machine's words.
+func (g *group) translate(d GroupDesired) (lifecycle.Desired, error) {
+	wants := lifecycle.Desired{Run: d.Run, Epoch: d.Epoch, View: d.View, Unproven: d.Unproven, Frozen: d.Frozen}
+	if !d.Run {
+		return wants, nil
+	}
+	types := g.monitor.opts.Types
+	for _, r := range d.Resources {
+		spec := lifecycle.Resource{
+			UID: r.Resource.UID, Name: r.Resource.Name, Online: r.Online, DependsOn: r.DependsOn, Timing: r.Timing.WithDefaults(),
+		}
+		var err error
+		switch types.Kind(r.Type) {
+		case resourcetype.KindDisk:
+			spec.Kind = lifecycle.KindDisk
+			if spec.Device, err = g.device(r); err != nil {
+				// It cannot be reserved either, and says so then; its place in the order does not matter.
+				spec.Device = r.Resource.Name
+			}
+		case resourcetype.KindAddress:
+			spec.Kind = lifecycle.KindAddress
+		case resourcetype.KindProcess:
+			spec.Kind = lifecycle.KindProcess
+		}
+		if spec.Fingerprint, err = fingerprint(r); err != nil {
+			return wants, err
+		}
+		wants.Resources = append(wants.Resources, spec)
+	}
+	return wants, nil
+}
+
+func (g *group) device(r ResourceDesired) (string, error) {
+	t, err := g.monitor.opts.Types.Get(r.Type)
+	if err != nil {
+		return "", err
+	}
+	reserver, ok := t.(resourcetype.Reserver)
+	if !ok {
+		return "", fmt.Errorf("type %s reserves nothing", r.Type)
+	}
+	return reserver.Device(&resourcetype.Instance{Type: r.Type, Resource: r.Resource, Group: g.id, Spec: r.Spec, Log: g.monitor.opts.Log})
+}
+
+// renewRecord gives a resource that is about to be reserved or started its spec as it is wanted now. One that is online keeps the
+// spec with which it was started: that is what must be stopped.
+func (g *group) renewRecord(uid string, op lifecycle.Op) {
+	i := slices.IndexFunc(g.desired.Resources, func(r ResourceDesired) bool { return r.Resource.UID == uid })
+	if i < 0 {
+		return
+	}
+	r := g.resources[uid]
+	if r == nil {
+		r = &resource{}
+		g.resources[uid] = r
+	}
+	r.dirty = true
+	if r.record.Machine.Phase == lifecycle.PhaseOnline && op == lifecycle.OpReserve {
+		return
+	}
+	d := g.desired.Resources[i]
+	r.record.Resource, r.record.Group, r.record.Type = d.Resource, g.id, d.Type
+	r.record.Spec, r.record.Networks, r.record.NetworkName = d.Spec, g.desired.Networks, d.NetworkName
+	r.record.DependsOn = nil
+	for _, dependency := range d.DependsOn {
+		for _, other := range g.desired.Resources {
+			if slices.Contains(dependency.AnyOf, other.Resource.Name) {
+				r.record.DependsOn = append(r.record.DependsOn, other.Resource.UID)
+			}
+		}
+	}
+}
+
+// persist writes what has changed since the last time.
+func (g *group) persist() error {
+	opts := g.monitor.identity()
+	savedGroup, savedResources := g.machine.Saved()
+	var failed error
+	for uid, saved := range savedResources {
+		r := g.resources[uid]
+		if r == nil {
+			continue // it has failed before anything of it was started: the group's machine remembers until the agent ends
+		}
+		if r.written && !r.dirty && r.record.Epoch == g.machine.Epoch() && reflect.DeepEqual(r.record.Machine, saved) {
+			continue
+		}
+		r.record.Machine = saved
+		r.record.Epoch = g.machine.Epoch()
+		r.record.Cluster, r.record.ClusterID, r.record.NodeName = opts.Cluster, opts.ClusterID, opts.NodeName
+		r.record.Node, r.record.Generation, r.record.BootID = opts.Node, g.report.Generation, opts.BootID
+		if err := opts.Store.PutResource(&r.record); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		r.written, r.dirty = true, false
+	}
+	for uid, r := range g.resources {
+		if _, kept := savedResources[uid]; kept || !r.written {
+			continue
+		}
+		if err := opts.Store.DeleteResource(uid); err != nil {
+			failed = errors.Join(failed, err)
+		}
+		delete(g.resources, uid)
+	}
+	if g.saved == nil || !reflect.DeepEqual(*g.saved, savedGroup) {
+		record := runstate.Group{
+			Group: g.id, Generation: g.report.Generation, BootID: opts.BootID, Machine: savedGroup, Desired: g.raw,
+		}
+		if err := opts.Store.PutGroup(&record); err != nil {
+			return errors.Join(failed, err)
+		}
+		g.saved = &savedGroup
+	}
+	return failed
+}
