@@ -1,0 +1,135 @@
+package cgroup_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quorate/quorate/pkg/cgroup"
+	"github.com/quorate/quorate/pkg/cgroup/cgrouptest"
+)
+
+// start runs a shell script inside the control group.
+func start(t *testing.T, c *cgroup.Cgroup, script string) *exec.Cmd {
+	t.Helper()
+	dir, err := c.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }()
+	return cmd
+}
+
+func waitProcesses(t *testing.T, c *cgroup.Cgroup, want int) {
+	t.Helper()
+	for range 500 {
+		pids, err := c.Processes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pids) == want {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatalf("the cgroup never had %d processes", want)
+}
+
+// TestKillTree kills a tree of processes, of which some have left their parent and their session, and ignore signals.
+func TestKillTree(t *testing.T) {
+	c := cgroup.At(filepath.Join(cgrouptest.Root(t), "tree"))
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := start(t, c, `trap "" TERM; (setsid sleep 1000 &) ; (sh -c 'trap "" TERM INT; sleep 1000 & wait') & sleep 1000 & wait`)
+	waitProcesses(t, c, 5)
+	if has, err := c.Has(cmd.Process.Pid); err != nil || !has {
+		t.Errorf("Has(first process) = %v, %v", has, err)
+	}
+	if err := c.Remove(); err == nil {
+		t.Error("a cgroup with processes was removed")
+	}
+	begin := time.Now()
+	if err := c.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("killed in %v", time.Since(begin))
+	if _, err := os.Stat(c.Path()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the cgroup is still there: %v", err)
+	}
+	if err := c.Kill(t.Context()); err != nil {
+		t.Errorf("killing again: %v", err)
+	}
+}
+
+// TestFrozen: a stopped process is killed as well.
+func TestFrozen(t *testing.T) {
+	c := cgroup.At(filepath.Join(cgrouptest.Root(t), "frozen"))
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, c, "kill -STOP $$")
+	waitProcesses(t, c, 1)
+	if err := c.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWaitEmpty sees the last process end by itself, and gives up with its id at the end of the context.
+func TestWaitEmpty(t *testing.T) {
+	c := cgroup.At(filepath.Join(cgrouptest.Root(t), "wait"))
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, c, "sleep 0.2 & exit")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.WaitEmpty(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("WaitEmpty() = %v, want the deadline", err)
+	}
+	if err := c.WaitEmpty(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := c.Populated(); err != nil || p {
+		t.Errorf("Populated() = %v, %v", p, err)
+	}
+	if err := c.Remove(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNested removes control groups that the processes have made themselves.
+func TestNested(t *testing.T) {
+	c := cgroup.At(filepath.Join(cgrouptest.Root(t), "nested"))
+	if err := cgroup.At(c.Path() + "/a/b").Create(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, cgroup.At(c.Path()+"/a/b"), "sleep 1000")
+	waitProcesses(t, c, 1)
+	if err := c.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(c.Path()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the cgroup is still there: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if err := cgroup.Check(filepath.Join(cgrouptest.Root(t), "not", "yet")); err != nil {
+		t.Error(err)
+	}
+	if err := cgroup.Check(t.TempDir()); err == nil {
+		t.Error("a plain directory passes as a cgroup")
+	}
+}
