@@ -26,6 +26,9 @@ type Lease struct {
 	StartTime uint64
 	// Active says that something runs, or may run: without it the guardian has nothing to do.
 	Active bool
+	// Stopping says that the agent has seen the end of its lease and is stopping everything: while its process lives, the guardian
+	// gives it three quarters of SelfFence instead of one.
+	Stopping bool
 	// SelfFence is the cluster's selfFence.timeout: the guardian acts a quarter of it after KeepingUntil and is done by its end.
 	SelfFence time.Duration
 	// Witness prolongs the lease while a challenge is under way; usually 0.
@@ -37,6 +40,9 @@ const (
 	leaseMagic = "QLEASE01"
 	bootIDSize = 40
 	leaseSize  = 8 + 8*6 + 8 + bootIDSize + 4
+
+	flagActive   = 1
+	flagStopping = 2
 )
 
 // Marshal encodes the lease: magic, six 64-bit numbers, flags, boot id, CRC-32; little endian.
@@ -53,7 +59,10 @@ func (l Lease) Marshal() ([]byte, error) {
 	}
 	var flags uint64
 	if l.Active {
-		flags = 1
+		flags |= flagActive
+	}
+	if l.Stopping {
+		flags |= flagStopping
 	}
 	b = binary.LittleEndian.AppendUint64(b, flags)
 	b = append(b, l.BootID...)
@@ -73,7 +82,7 @@ func ParseLease(b []byte) (Lease, error) {
 	number := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8+8*i:]) }
 	l := Lease{
 		KeepingUntil: time.Duration(number(0)), Generation: model.Generation(number(1)), PID: int(number(2)), StartTime: number(3),
-		SelfFence: time.Duration(number(4)), Witness: time.Duration(number(5)), Active: number(6)&1 != 0,
+		SelfFence: time.Duration(number(4)), Witness: time.Duration(number(5)), Active: number(6)&flagActive != 0, Stopping: number(6)&flagStopping != 0,
 	}
 	id := body[8+8*7:]
 	end := 0
