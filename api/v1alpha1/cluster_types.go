@@ -261,7 +261,7 @@ type AllowedResourceTypes struct {
 // +kubebuilder:printcolumn:name="Coordinator",type=string,priority=1,JSONPath=`.status.membership.coordinator`
 // +kubebuilder:printcolumn:name="Cluster ID",type=string,priority=1,JSONPath=`.status.clusterID`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -"
 type Cluster struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the object.

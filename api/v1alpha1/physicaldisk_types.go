@@ -15,7 +15,7 @@ const (
 )
 
 // PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations. It is never formatted. Behaviour comes later.
-// +kubebuilder:validation:XValidation:rule="!has(self.mountPath) || (has(self.fsType) && self.fsType != ”)",message="fsType is needed with mountPath",fieldPath=".fsType"
+// +kubebuilder:validation:XValidation:rule="!has(self.mountPath) || (has(self.fsType) && self.fsType.size() > 0)",message="fsType is needed with mountPath",fieldPath=".fsType"
 type PhysicalDisk struct {
 	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
 	// +required

@@ -190,7 +190,7 @@ type WitnessStatus struct {
 // +kubebuilder:printcolumn:name="Witness",type=string,JSONPath=`.status.witness.state`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.clusterName",message="clusterName must be the QuorumConfig's own name",fieldPath=".spec.clusterName"
 type QuorumConfig struct {
 	metav1.TypeMeta `json:",inline"`

@@ -99,7 +99,7 @@ type ResourceGroupStatus struct {
 }
 
 // Assignment says who owns a group. One without a node is a withdrawal (O1).
-// +kubebuilder:validation:XValidation:rule="self.epoch > oldSelf.epoch || (self.epoch == oldSelf.epoch && self.?node == oldSelf.?node && self.?nodeID == oldSelf.?nodeID && self.?generation == oldSelf.?generation)",message="epoch never falls, and an epoch has one owner: change the owner at a higher epoch",fieldPath=".epoch"
+// +kubebuilder:validation:XValidation:rule="self.epoch > oldSelf.epoch || (self.epoch == oldSelf.epoch && (has(self.node) ? self.node : '-') == (has(oldSelf.node) ? oldSelf.node : '-') && (has(self.nodeID) ? self.nodeID : 0) == (has(oldSelf.nodeID) ? oldSelf.nodeID : 0) && (has(self.generation) ? self.generation : 0) == (has(oldSelf.generation) ? oldSelf.generation : 0))",message="epoch never falls, and an epoch has one owner: change the owner at a higher epoch",fieldPath=".epoch"
 type Assignment struct {
 	// node is the owner's name; empty for a withdrawal.
 	// +optional

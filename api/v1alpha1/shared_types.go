@@ -99,7 +99,7 @@ type NameValue struct {
 
 // Quantities are amounts by resource name, such as cpu and memory; other names are yours to choose.
 // +kubebuilder:validation:MaxProperties=16
-// +kubebuilder:validation:XValidation:rule="self.all(k, quantity(string(self[k])).compareTo(quantity('0')) >= 0)",message="amounts must not be negative"
+// +kubebuilder:validation:XValidation:rule="self.all(k, !string(self[k]).startsWith('-'))",message="amounts must not be negative"
 type Quantities map[string]resource.Quantity
 
 // ProofType says what shows that an earlier owner can no longer act.
