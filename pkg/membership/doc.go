@@ -23,6 +23,8 @@
 // both cases a generation that is not ready stays out of every view until SetReady(true): the caller says so when nothing of an
 // older generation is left on the host (O3).
 //
+// A host that has lost its disk must not use an earlier life's numbers again: see LostDiskMargin.
+//
 // # Acting and keeping
 //
 // Acting (Status.Acting, until ActingUntil) allows to start things, to make records and to report the view. Keeping (until

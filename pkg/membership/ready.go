@@ -20,6 +20,11 @@ type Persistent struct {
 	Tentative   *quorum.Record `json:"tentative,omitempty"`
 }
 
+// LostDiskMargin is what a host without state adds to the incarnation, generation and view number that the API server remembers
+// of it, since what was reported may be older than what was lost. It gives New a Persistent of these three and nothing else, and
+// reports the new incarnation and generation before it calls SetReady(true); its vote stays lost until R11 gives it back.
+const LostDiskMargin = 64
+
 func (p Persistent) clone() Persistent {
 	p.Committed, p.Tentative = p.Committed.Clone(), p.Tentative.Clone()
 	return p

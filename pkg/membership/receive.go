@@ -96,7 +96,8 @@ func (m *Machine) countGrant(p *Peer, msg *Message) {
 // its messages would be dropped as old ones for ever.
 func (m *Machine) outrun(msg *Message) {
 	h, ok := msg.heard(m.cfg.Self)
-	if !ok || h.Incarnation <= m.p.Incarnation || m.v.View != nil {
+	later := h.Incarnation > m.p.Incarnation || h.Incarnation == m.p.Incarnation && h.Sequence > m.v.Sequence
+	if !ok || !later || m.v.View != nil {
 		return
 	}
 	m.p.Incarnation = h.Incarnation + 1

@@ -47,6 +47,7 @@ func (c *checker) status(h *Host) {
 		return
 	}
 	st := h.Status()
+	h.report(st)
 	if st.Self.Generation < c.lives[h.id] {
 		c.w.fail("O3: host %d is in generation %d after %d", h.id, st.Self.Generation, c.lives[h.id])
 	}
@@ -172,9 +173,7 @@ func (c *checker) gone(h *Host) {
 	}
 }
 
-// lostDisk forgets what only the disk of this host could know.
+// lostDisk forgets the record that only the disk of this host could know; views and generations go on rising all the same.
 func (c *checker) lostDisk(h *Host) {
-	delete(c.highest, h.id)
 	delete(c.newest, h.id)
-	delete(c.lives, h.id)
 }

@@ -121,7 +121,7 @@ func (w *World) crashFor(h *Host, lost bool) {
 	})
 }
 
-// reboot cuts the power and boots again later; with wiped, on an empty disk.
+// reboot cuts the power and boots again later; with wiped, on an empty disk and with what the API remembers.
 func (w *World) reboot(h *Host, wiped bool) {
 	if h.machine == nil {
 		return
@@ -129,7 +129,7 @@ func (w *World) reboot(h *Host, wiped bool) {
 	h.PowerOff()
 	if wiped {
 		w.trace("host %d loses its disk", h.id)
-		h.disk = nil
+		h.disk = h.remembered()
 		w.check.lostDisk(h)
 	}
 	life := h.life

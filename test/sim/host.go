@@ -26,6 +26,10 @@ type Host struct {
 	disk  *membership.Persistent
 	tmpfs *membership.Volatile
 
+	// reported is what the API server last heard of this node, up to a second late.
+	reported   membership.Persistent
+	reportedAt time.Duration
+
 	frozen  bool
 	busy    bool // in fsync
 	pending *membership.Ready
@@ -292,6 +296,23 @@ func (h *Host) Thaw() {
 		return
 	}
 	h.drain()
+}
+
+// report tells the API server of this life: at once of a new incarnation, else now and then.
+func (h *Host) report(st membership.Status) {
+	if h.w.now-h.reportedAt >= time.Second || st.Incarnation != h.reported.Incarnation {
+		h.reportedAt = h.w.now
+		h.reported = membership.Persistent{Incarnation: st.Incarnation, Generation: st.Self.Generation, HighestView: st.HighestView}
+	}
+}
+
+// remembered is what a host that has lost its disk starts from.
+func (h *Host) remembered() *membership.Persistent {
+	p := h.reported
+	p.Incarnation += membership.LostDiskMargin
+	p.Generation += membership.LostDiskMargin
+	p.HighestView += membership.LostDiskMargin
+	return &p
 }
 
 func (h *Host) describe() string {

@@ -142,7 +142,7 @@ func (w *World) Settled(ids ...model.NodeID) bool {
 		if !st.Acting || len(st.View.Members) != len(ids) || first != nil && !first.Equal(st.View) {
 			return false
 		}
-		if !w.opts.StaticVotes && (st.Tentative != nil || len(st.Committed.Voters) != len(ids)) {
+		if !w.opts.StaticVotes && (st.Tentative != nil || st.Committed == nil || len(st.Committed.Voters) != len(ids)) {
 			return false
 		}
 		first = st.View
