@@ -106,9 +106,9 @@ func (p *planner) missingProvider(g *groupState) string {
 	return ""
 }
 
-// serves says that the group is online on a living owner. An empty group serves as soon as it is assigned.
+// serves says that the group is online on a living owner, and is to stay so. An empty group serves as soon as it is assigned.
 func (p *planner) serves(g *groupState) bool {
-	return g.owner >= 0 && p.ownerLives(g) && (g.State == model.GroupOnline || g.ResourceCount == 0)
+	return p.stopReason(g) == "" && g.owner >= 0 && p.ownerLives(g) && (g.State == model.GroupOnline || g.ResourceCount == 0)
 }
 
 // choose finds the node for a group that has none: where the operator wants it, where it is on its way to, or the first by rank.
@@ -167,7 +167,7 @@ func (p *planner) searchFor(g *groupState) (search, Decision) {
 	if !a.Withdrawn() || a.Target == "" {
 		return s, Decision{Reason: model.ReasonFirstPlacement}
 	}
-	d := Decision{Reason: a.Reason, From: g.lastOwner()}
+	d := Decision{Reason: a.Reason, From: p.lastOwner(g)}
 	switch a.Reason {
 	case model.ReasonResourceFailed:
 		s.occasion, d.Unplanned = resourceFailed, true
@@ -186,10 +186,16 @@ func (p *planner) searchFor(g *groupState) (search, Decision) {
 	return s, d
 }
 
-// lastOwner is the owner that was last, as far as the list still has it.
-func (g *groupState) lastOwner() string {
-	if n := len(g.Assignment.Unproven); n > 0 {
-		return g.Assignment.Unproven[n-1].Node
+// lastOwner is the owner that a withdrawn group leaves, as far as the list still has it: the latest that is alive, else the latest.
+func (p *planner) lastOwner(g *groupState) string {
+	list := g.Assignment.Unproven
+	for i := len(list) - 1; i >= 0; i-- {
+		if p.alive(list[i]) {
+			return list[i].Node
+		}
+	}
+	if len(list) > 0 {
+		return list[len(list)-1].Node
 	}
 	return ""
 }

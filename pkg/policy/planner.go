@@ -128,9 +128,13 @@ func (p *planner) triage() {
 			p.todo[s] = append(p.todo[s], i)
 		}
 	}
-	for _, list := range p.todo {
-		slices.SortFunc(list, func(a, b int) int { return byPriority(p.groups[a].Group, p.groups[b].Group) })
+	for s := range p.todo {
+		p.sortTodo(step(s))
 	}
+}
+
+func (p *planner) sortTodo(s step) {
+	slices.SortFunc(p.todo[s], func(a, b int) int { return byPriority(p.groups[a].Group, p.groups[b].Group) })
 }
 
 func (p *planner) stepOf(g *groupState) step {

@@ -14,6 +14,7 @@ const OrphanWait = time.Minute
 
 // settleStep shortens the lists of owners that are still unproven (O2). The epoch stays, so nothing on a node changes.
 func (p *planner) settleStep() {
+	p.sortTodo(stepSettle) // other steps have added to it
 	for _, i := range p.todo[stepSettle] {
 		g := &p.groups[i]
 		left := p.unprovenFor(g)

@@ -1,0 +1,119 @@
+package polictest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/policy"
+)
+
+// formatDecision writes a decision as one line.
+func formatDecision(g *model.Group, d policy.Decision) string {
+	var b strings.Builder
+	a := d.Assignment
+	switch d.Kind {
+	case policy.Assign:
+		fmt.Fprintf(&b, "assign    %s %s -> %s epoch %d %s", d.Group.Name, orDash(d.From), a.Node, a.Epoch, d.Reason)
+	case policy.Withdraw:
+		fmt.Fprintf(&b, "withdraw  %s %s -> %s epoch %d %s", d.Group.Name, orDash(d.From), orDash(a.Target), a.Epoch, d.Reason)
+	case policy.Settle:
+		fmt.Fprintf(&b, "settle    %s", d.Group.Name)
+		for _, o := range g.Assignment.Unproven {
+			if !slices.Contains(a.Unproven, o) {
+				fmt.Fprintf(&b, " proven %s", formatOwner(o))
+			}
+		}
+	default:
+		fmt.Fprintf(&b, "%-9s %s %s", strings.ToLower(string(d.Kind)), d.Group.Name, d.Reason)
+	}
+	for _, o := range a.Unproven {
+		if d.Kind == policy.Assign || d.Kind == policy.Withdraw || d.Kind == policy.Settle {
+			fmt.Fprintf(&b, " unproven %s", formatOwner(o))
+		}
+	}
+	if d.Failure != nil {
+		fmt.Fprintf(&b, " failure %s", d.Failure.Node)
+		if d.Failure.Resource != "" {
+			fmt.Fprintf(&b, "/%s", d.Failure.Resource)
+		}
+	}
+	if d.ResetFailures {
+		b.WriteString(" reset-failures")
+	}
+	if d.Move != nil {
+		fmt.Fprintf(&b, " move %s(%s)", d.Move.Outcome, d.Move.Target)
+	}
+	return b.String()
+}
+
+// formatOwner writes an owner as node.generation@epoch.
+func formatOwner(o model.Owner) string { return fmt.Sprintf("%s.%d@%d", o.Node, o.Generation, o.Epoch) }
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// formatNotes writes what groups wait for, and when they are failed back, one line each, by name.
+func formatNotes(r policy.Result) []string {
+	var lines []string
+	for key, n := range r.Groups {
+		if n.Reason != "" {
+			lines = append(lines, fmt.Sprintf("waits     %s %s", key.Name, n.Reason))
+		}
+		if !n.NextFailback.IsZero() {
+			lines = append(lines, fmt.Sprintf("failback  %s at %s", key.Name, formatTime(n.NextFailback)))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// formatTime writes a time of the scenario: days since its start and the time of day, in UTC.
+func formatTime(t time.Time) string {
+	t = t.UTC()
+	return fmt.Sprintf("day %d %s", t.YearDay(), t.Format("15:04"))
+}
+
+// formatState writes where a group is.
+func (w *World) formatState(g *group) string {
+	line := fmt.Sprintf("%s %s", g.Key.Name, w.state(g))
+	switch a := g.Assignment; {
+	case a.Node != "":
+		line += fmt.Sprintf(" on %s epoch %d", a.Node, a.Epoch)
+	case a.Epoch > 0:
+		line += fmt.Sprintf(" withdrawn epoch %d", a.Epoch)
+	default:
+		line += " never assigned"
+	}
+	for _, o := range g.Assignment.Unproven {
+		line += " unproven " + formatOwner(o)
+	}
+	if !g.FailedSince.IsZero() {
+		line += " given-up"
+	}
+	if g.PlacedByOperator {
+		line += " placed-by-operator"
+	}
+	if runners := w.Runners(g); len(runners) > 0 {
+		line += " running on " + strings.Join(runners, ",")
+	}
+	return line
+}
+
+// formatCandidate writes a candidate.
+func formatCandidate(c policy.Candidate) string {
+	if c.Eligible {
+		return fmt.Sprintf("%d. %s", c.Rank, c.Node)
+	}
+	reasons := make([]string, len(c.Reasons))
+	for i, r := range c.Reasons {
+		reasons[i] = string(r)
+	}
+	return fmt.Sprintf("-  %s %s", c.Node, strings.Join(reasons, ","))
+}

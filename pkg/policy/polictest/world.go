@@ -1,0 +1,320 @@
+package polictest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/policy"
+)
+
+// Namespace is the namespace of every group of the fake world.
+const Namespace = "demo"
+
+// World is a cluster with its agents. It is driven by one goroutine.
+type World struct {
+	Cluster model.Cluster
+	Now     time.Time
+	Start   time.Time
+	hosts   []*host
+	groups  []*group
+	view    model.ViewID
+	// installed is when the view was.
+	installed time.Time
+	quorate   bool
+	restored  bool
+	// holdProof keeps agents from proving earlier owners harmless.
+	holdProof bool
+	uids      int
+}
+
+// host is a machine with its agent.
+type host struct {
+	model.Node
+	up bool
+	// hung hosts stay in the view, but their agents neither act nor report.
+	hung bool
+	// mine is what the agent knows of each group, by UID.
+	mine map[string]*local
+}
+
+// local is an agent's knowledge of one group.
+type local struct {
+	generation                       model.Generation
+	running, released, floor, proven model.Epoch
+	failing                          string
+	failedAt                         time.Time
+}
+
+// group is a group as the API has it.
+type group struct {
+	model.Group
+	history []model.Assignment
+	// leaving is the node that a drain is taking the group from.
+	leaving string
+}
+
+// NewWorld returns an empty cluster at midnight, UTC, of 2026-01-01.
+func NewWorld() *World {
+	start := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+	return &World{Cluster: model.Cluster{Name: "demo"}, Now: start, Start: start, quorate: true}
+}
+
+func (w *World) host(name string) *host {
+	for _, h := range w.hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+func (w *World) group(name string) *group {
+	for _, g := range w.groups {
+		if g.Key.Name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+func (h *host) local(uid string) *local {
+	l := h.mine[uid]
+	if l == nil {
+		l = &local{generation: h.Generation}
+		h.mine[uid] = l
+	}
+	return l
+}
+
+// newView installs the next view, of the hosts that are up.
+func (w *World) newView() {
+	w.view.Number++
+	w.view.Coordinator = 0
+	for _, h := range w.hosts {
+		if h.up && (w.view.Coordinator == 0 || h.ID < w.view.Coordinator) {
+			w.view.Coordinator = h.ID
+		}
+	}
+	w.installed = w.Now
+}
+
+// begin starts a new life of a host: what ran in the old one is gone.
+func (w *World) begin(h *host) {
+	h.up, h.hung, h.Connected = true, false, true
+	h.Generation++
+	h.JoinedAt = w.Now
+	h.JoinEpoch++
+	for _, l := range h.mine {
+		l.generation, l.running, l.proven, l.failing = h.Generation, 0, 0, ""
+	}
+}
+
+// Snapshot returns what the controllers see.
+func (w *World) Snapshot() *model.Snapshot {
+	s := &model.Snapshot{Cluster: w.Cluster, Restored: w.restored}
+	v := &model.View{ID: w.view, Quorate: w.quorate, Installed: w.installed}
+	for _, h := range w.hosts {
+		n := h.Node
+		n.State = model.NodeDown
+		if h.up {
+			n.State = model.NodeUp
+			v.Members = append(v.Members, model.ViewMember{Member: model.Member{ID: h.ID, Generation: h.Generation}, ReachesAPI: h.Connected})
+		}
+		s.Nodes = append(s.Nodes, n)
+	}
+	s.View = v
+	for _, g := range w.groups {
+		c := g.Group
+		c.Failures = slices.Clone(g.Failures)
+		c.Assignment.Unproven = slices.Clone(g.Assignment.Unproven)
+		c.Reports = w.reports(g)
+		c.State = w.state(g)
+		s.Groups = append(s.Groups, c)
+	}
+	return s
+}
+
+func (w *World) reports(g *group) []model.OwnerReport {
+	var reports []model.OwnerReport
+	for _, h := range w.hosts {
+		l, ok := h.mine[g.UID]
+		if !ok {
+			continue
+		}
+		r := model.OwnerReport{
+			Node: h.Name, ID: h.ID, Generation: l.generation, Running: l.running, Released: l.released, Floor: l.floor, Proven: l.proven,
+		}
+		if l.failing != "" {
+			r.FailoverWanted, r.FailoverEpoch, r.FailedAt = l.failing, l.running, l.failedAt
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+func (w *World) state(g *group) model.GroupState {
+	h := w.host(g.Assignment.Node)
+	if h == nil || g.ResourceCount == 0 || !h.up || h.Generation != g.Assignment.Generation {
+		return model.GroupOffline
+	}
+	l := h.local(g.UID)
+	switch {
+	case l.running != g.Assignment.Epoch:
+		return model.GroupPending
+	case l.failing != "":
+		return model.GroupFailed
+	}
+	return model.GroupOnline
+}
+
+// Apply carries out a decision as the group controller does.
+func (w *World) Apply(d policy.Decision) {
+	g := w.group(d.Group.Name)
+	switch d.Kind {
+	case policy.Assign, policy.Withdraw:
+		g.history = append(g.history, d.Assignment)
+		switch {
+		case d.Kind == policy.Withdraw && d.Reason == model.ReasonDrain:
+			g.leaving = d.From
+		case d.Kind == policy.Assign && d.Reason == model.ReasonDrain:
+			g.DrainedFrom, g.leaving = g.leaving, ""
+		case d.Kind == policy.Assign:
+			g.DrainedFrom, g.leaving = "", ""
+		}
+	}
+	g.Assignment = d.Assignment
+	g.Assignment.Unproven = slices.Clone(d.Assignment.Unproven)
+	if d.ResetFailures {
+		g.Failures = slices.DeleteFunc(g.Failures, func(f model.Failure) bool { return f.Kind == model.FailureResource })
+	}
+	if d.Failure != nil {
+		g.Failures = append(g.Failures, *d.Failure)
+	}
+	if d.FailedSince != nil {
+		g.FailedSince = *d.FailedSince
+	}
+	if d.Placed != nil {
+		g.PlacedByOperator, g.PlacedAt = d.Placed.ByOperator, d.Placed.At
+	}
+	if d.Move != nil {
+		g.Move = nil
+	}
+}
+
+// Act lets every agent look at every group once. It returns what happened, in the order of nodes and groups.
+func (w *World) Act() []string {
+	var happened []string
+	for _, h := range w.hosts {
+		if !h.up || h.hung || !h.Connected {
+			continue
+		}
+		for _, g := range w.groups {
+			if e := w.act(h, g); e != "" {
+				happened = append(happened, e)
+			}
+		}
+	}
+	for _, g := range slices.Clone(w.groups) {
+		if g.Deleting && policy.Released(&w.snapshotOf(g).Group) {
+			w.groups = slices.DeleteFunc(w.groups, func(o *group) bool { return o == g })
+			happened = append(happened, "removed   "+g.Key.Name)
+		}
+	}
+	return happened
+}
+
+func (w *World) snapshotOf(g *group) *group {
+	c := *g
+	c.Reports = w.reports(g)
+	return &c
+}
+
+func (w *World) act(h *host, g *group) string {
+	a := g.Assignment
+	_, known := h.mine[g.UID]
+	concerned := a.Node == h.Name || slices.ContainsFunc(a.Unproven, func(o model.Owner) bool { return o.ID == h.ID })
+	if !known && !concerned {
+		return ""
+	}
+	l := h.local(g.UID)
+	if a.Node == h.Name && a.Generation == h.Generation {
+		return w.obey(h, g, l)
+	}
+	if a.Epoch <= max(l.running, l.released) {
+		return ""
+	}
+	ran := l.running > 0
+	l.running, l.failing, l.proven = 0, "", 0
+	l.released, l.floor = a.Epoch, max(l.floor, a.Epoch)
+	if ran {
+		return fmt.Sprintf("stopped   %s on %s", g.Key.Name, h.Name)
+	}
+	return ""
+}
+
+// obey starts a group that is assigned to the host, or goes on with it at its new epoch.
+func (w *World) obey(h *host, g *group, l *local) string {
+	a := g.Assignment
+	if a.Epoch <= l.running || a.Epoch <= l.released || a.Epoch < l.floor || w.mayStillRun(h, g) {
+		if a.Epoch == l.running && l.proven < a.Epoch && !w.holdProof {
+			l.proven = a.Epoch
+			return fmt.Sprintf("proved    %s on %s", g.Key.Name, h.Name)
+		}
+		return ""
+	}
+	verb := "started"
+	if l.running > 0 {
+		verb = "kept"
+		if l.failing != "" {
+			verb = "restarted"
+		}
+	}
+	l.running, l.floor, l.failing = a.Epoch, a.Epoch, ""
+	if !w.holdProof {
+		l.proven = a.Epoch
+	}
+	return fmt.Sprintf("%-9s %s on %s", verb, g.Key.Name, h.Name)
+}
+
+// mayStillRun says that a host of the view other than this one runs the group: the agent waits for it.
+func (w *World) mayStillRun(h *host, g *group) bool {
+	return slices.ContainsFunc(w.hosts, func(o *host) bool {
+		l := o.mine[g.UID]
+		return o != h && o.up && l != nil && l.running > 0
+	})
+}
+
+// Runners returns the hosts of the view that run the group.
+func (w *World) Runners(g *group) []string {
+	var names []string
+	for _, h := range w.hosts {
+		if l := h.mine[g.UID]; h.up && l != nil && l.running > 0 {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+// Clone returns an independent copy of the world.
+func (w *World) Clone() *World {
+	c := *w
+	c.hosts, c.groups = nil, nil
+	for _, h := range w.hosts {
+		n := *h
+		n.mine = map[string]*local{}
+		for uid, l := range h.mine {
+			n.mine[uid] = new(*l)
+		}
+		n.HiddenDisks = maps.Clone(h.HiddenDisks)
+		c.hosts = append(c.hosts, &n)
+	}
+	for _, g := range w.groups {
+		n := *g
+		n.Failures, n.history = slices.Clone(g.Failures), slices.Clone(g.history)
+		c.groups = append(c.groups, &n)
+	}
+	return &c
+}
