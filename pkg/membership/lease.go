@@ -103,7 +103,7 @@ func (m *Machine) actingUntil(now time.Duration) time.Duration {
 	}
 	return m.atMostHold(now, m.quorumUntil(func(p *Peer) bool {
 		if !enforced(R7) {
-			return true
+			return p.View.HasMember(m.self())
 		}
 		return p.View.Equal(m.v.View)
 	}))
