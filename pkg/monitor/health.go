@@ -137,9 +137,9 @@ func lost(err error) bool {
 // bounded gives a check the deadlockTimeout; one that hangs is left behind.
 func (c *checker) bounded(ctx context.Context, f func(context.Context, *resourcetype.Instance) error) (hung bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timing.Deadlock)
+	defer cancel() // a check that hangs is asked to end, and left behind
 	done := make(chan error, 1)
 	go func() {
-		defer cancel()
 		defer func() {
 			if p := recover(); p != nil {
 				done <- fmt.Errorf("the health check panicked: %v", p)
