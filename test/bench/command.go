@@ -1,0 +1,29 @@
+package bench
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate/quorate/test/lab"
+)
+
+// Command is `quorate-lab bench`.
+func Command() *cobra.Command {
+	options := Options{Up: lab.Options{BinDir: os.Getenv("QUORATE_BIN")}}
+	command := &cobra.Command{
+		Use:   "bench",
+		Short: "Time failovers, moves and restarts as a client feels them",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			options.Out, options.Progress = c.OutOrStdout(), c.ErrOrStderr()
+			c.SilenceUsage = true
+			return Failover(c.Context(), options)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.Up.Name, "name", "bench", "name of the lab")
+	flags.StringVar(&options.Samples, "samples", "config/samples/demo", "directory of the manifests to apply")
+	flags.IntVar(&options.Repetitions, "repetitions", 5, "how often each thing is measured")
+	return command
+}
