@@ -26,9 +26,12 @@ func (m *Machine) Receive(now time.Duration, msg *Message) error {
 	case msg.Incarnation > p.Incarnation:
 		m.restarted(p)
 	}
-	m.hear(p, msg, now)
+	news := m.hear(p, msg, now)
 	m.outrun(msg)
-	m.settle(now)
+	// Most messages of an idle cluster only renew grants. What time enables is Tick's, so they need nothing else.
+	if news || m.stale || m.changed || m.v.View != nil && !m.v.ActedInView {
+		m.settle(now)
+	}
 	return nil
 }
 
@@ -38,8 +41,8 @@ func (m *Machine) restarted(p *Peer) {
 	m.changed, m.stale = true, true
 }
 
-// hear takes in what a message says.
-func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) {
+// hear takes in what a message says, and reports whether it says anything new beside that the sender is there.
+func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 	hears := aliveIn(msg, m.cfg.Self, m.p.Incarnation)
 	if p.Silent {
 		p.Silent, m.changed, m.stale = false, true, true
@@ -48,6 +51,8 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) {
 		!slices.Equal(p.Hears, hears) || !p.Committed.Equal(msg.Committed) || !p.Tentative.Equal(msg.Tentative) {
 		m.stale = true
 	}
+	news = p.Leaving != msg.Leaving || p.HighestView != msg.HighestView ||
+		!p.View.Equal(msg.View) || !slices.Equal(p.Proposal, msg.Proposal)
 	p.Incarnation, p.Generation, p.Sequence, p.LastHeard = msg.Incarnation, msg.Generation, msg.Sequence, now
 	p.NotReady, p.Leaving, p.Released, p.ReachesAPI = msg.NotReady, msg.Leaving, msg.Released, msg.ReachesAPI
 	p.Hears = hears
@@ -69,6 +74,7 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) {
 		p.PromisedUntil = 0
 	}
 	m.countGrant(p, msg)
+	return news
 }
 
 // countGrant counts the grant that a message carries from when this node sent what it grants (R1), and never for longer than
