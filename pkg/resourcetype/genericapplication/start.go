@@ -1,0 +1,107 @@
+package genericapplication
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/cgroup"
+	"github.com/quorate/quorate/pkg/resourcetype"
+)
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// start starts the process inside its cgroup, with its own session and its output in a file.
+func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication, cg *cgroup.Cgroup) (*process, error) {
+	env, err := environment(inst, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := cg.Create(); err != nil {
+		return nil, err
+	}
+	out, err := openLog(logPath(inst))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = out.Close() }()
+	dir, err := cg.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	argv := command(inst, p)
+	cmd := &exec.Cmd{
+		Path: argv[0], Args: argv, Env: env, Dir: p.WorkingDir, Stdout: out, Stderr: out,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(dir.Fd())},
+	}
+	if cmd.Dir == "" {
+		cmd.Dir = "/"
+	}
+	if err := inst.MayStart(); err != nil {
+		return nil, fmt.Errorf("not starting %s: %w", p.Command[0], err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Command[0], err)
+	}
+	// Both before the child can be reaped, while its id is still its own.
+	started, statErr := startTime(cmd.Process.Pid)
+	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, unix.PIDFD_NONBLOCK)
+	t.exits.watch(cmd.Process)
+	if err = errors.Join(err, statErr); err != nil {
+		if pidfd >= 0 {
+			err = errors.Join(err, unix.Close(pidfd))
+		}
+		return nil, fmt.Errorf("watching process %d: %w", cmd.Process.Pid, err)
+	}
+	proc := newProcess(cmd.Process.Pid, pidfd)
+	proc.startTime = started
+	return proc, nil
+}
+
+// virtualServer makes a process see the network name as its host's, and a /tmp and /run of its own. It is run by the shell inside
+// new mount and UTS namespaces, and becomes the command: $0 is the network name.
+const virtualServer = `mount -t tmpfs -o mode=1777 tmpfs /tmp && mount -t tmpfs -o mode=0755 tmpfs /run && ` +
+	`printf %s "$0" > /proc/sys/kernel/hostname && exec "$@"`
+
+func command(inst *resourcetype.Instance, p *v1alpha1.GenericApplication) []string {
+	if !p.UseNetworkName || inst.NetworkName == "" {
+		return p.Command
+	}
+	return append([]string{
+		"/usr/bin/unshare", "--mount", "--uts", "--propagation", "slave", "--", "/bin/sh", "-c", virtualServer, inst.NetworkName,
+	}, p.Command...)
+}
+
+// environment is what the process sees of the cluster, then what the spec adds. Nothing is inherited from the agent.
+func environment(inst *resourcetype.Instance, p *v1alpha1.GenericApplication) ([]string, error) {
+	env := []string{
+		defaultPath,
+		"QUORATE_CLUSTER=" + inst.Cluster,
+		"QUORATE_NODE=" + inst.NodeName,
+		"QUORATE_NAMESPACE=" + inst.Resource.Namespace,
+		"QUORATE_GROUP=" + inst.Group.Name,
+		"QUORATE_RESOURCE=" + inst.Resource.Name,
+	}
+	if inst.NetworkName != "" {
+		env = append(env, "QUORATE_NETWORK_NAME="+inst.NetworkName)
+	}
+	for _, v := range p.Env {
+		if v.ValueFrom != nil {
+			return nil, fmt.Errorf("env %s of %s: valueFrom is not supported yet, use value", v.Name, inst.Resource)
+		}
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env, nil
+}
+
+// interface guards.
+var (
+	_ resourcetype.Type    = (*Type)(nil)
+	_ resourcetype.Watcher = (*Type)(nil)
+	_ resourcetype.Checker = (*Type)(nil)
+)
