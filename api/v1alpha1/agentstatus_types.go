@@ -102,6 +102,8 @@ type AgentView struct {
 	InstalledAt *metav1.MicroTime `json:"installedAt,omitempty"`
 	// detect is how long the last lost member had been silent when the view was installed.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Detect *metav1.Duration `json:"detect,omitempty"`
 }
 
@@ -301,9 +303,13 @@ type AgentGroup struct {
 	Proofs []Proof `json:"proofs,omitempty"`
 	// fence is how long the proofs took.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Fence *metav1.Duration `json:"fence,omitempty"`
 	// online is how long the resources took to come online after the proofs.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Online *metav1.Duration `json:"online,omitempty"`
 	// failoverWanted asks for a failover: a resource failed past its restart threshold.
 	// +optional

@@ -209,18 +209,28 @@ type FailoverRecord struct {
 type FailoverPhases struct {
 	// detect is from the last sign of life to the new view.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Detect *metav1.Duration `json:"detect,omitempty"`
 	// decide is from the new view to the assignment.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Decide *metav1.Duration `json:"decide,omitempty"`
 	// fence is from the assignment to the last proof.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Fence *metav1.Duration `json:"fence,omitempty"`
 	// online is from there to the last resource online.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Online *metav1.Duration `json:"online,omitempty"`
 	// total is the sum.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
 	Total *metav1.Duration `json:"total,omitempty"`
 }
 
