@@ -93,20 +93,16 @@ const cleanUpOrder = 2 * time.Second
 // group whose record is gone. It tries until ctx ends, and returns what is left, and records that cannot be read.
 func (m *Monitor) CleanUp(ctx context.Context) []Leftover {
 	opts := m.identity()
-	owned := map[string]bool{}
+	// The records are read first: what adopted groups start in the meantime is not among them, or is theirs.
+	records, damage := opts.Store.Resources()
+	kept, groupDamage := opts.Store.Groups()
 	groups := map[string]bool{}
 	for _, g := range m.all() {
-		g.mu.Lock()
 		groups[g.id.UID] = true
-		for uid := range g.resources {
-			owned[uid] = true
-		}
-		g.mu.Unlock()
 	}
-	records, damage := opts.Store.Resources()
 	var orphans []*runstate.Resource
 	for _, r := range records {
-		if !owned[r.Resource.UID] {
+		if !groups[r.Group.UID] || !m.mine(r.BootID, uint64(r.Generation)) {
 			orphans = append(orphans, r)
 		}
 	}
@@ -114,7 +110,6 @@ func (m *Monitor) CleanUp(ctx context.Context) []Leftover {
 		Types: opts.Types, Store: opts.Store, CgroupRoot: opts.CgroupRoot, RunDir: opts.RunDir, Ordered: cleanUpOrder, Log: opts.Log,
 	}
 	left := reaper.Reap(ctx, orphans)
-	kept, groupDamage := opts.Store.Groups()
 	for _, g := range kept {
 		if groups[g.Group.UID] {
 			continue

@@ -239,13 +239,13 @@ func (m *Monitor) all() []*group {
 
 // drop removes a group that is down, with its record.
 func (m *Monitor) drop(g *group) {
-	m.mu.Lock()
-	delete(m.groups, g.id.UID)
-	m.mu.Unlock()
 	g.close()
 	if err := m.opts.Store.DeleteGroup(g.id.UID); err != nil {
 		m.opts.Log.Error(err, "removing the record of a group", "group", g.id.String())
 	}
+	m.mu.Lock()
+	delete(m.groups, g.id.UID)
+	m.mu.Unlock()
 }
 
 func (m *Monitor) currentFacts() lifecycle.Facts {
