@@ -3,6 +3,7 @@ package membership
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/quorate/quorate/pkg/model"
@@ -171,8 +172,8 @@ func (m *Machine) self() model.Member {
 
 // peer returns what is known of another node, nil if it is none of ours.
 func (m *Machine) peer(id model.NodeID) *Peer {
-	i, ok := slices.BinarySearchFunc(m.v.Peers, id, func(p Peer, id model.NodeID) int { return int(p.ID) - int(id) })
-	if !ok {
+	i := sort.Search(len(m.v.Peers), func(i int) bool { return m.v.Peers[i].ID >= id })
+	if i == len(m.v.Peers) || m.v.Peers[i].ID != id {
 		return nil
 	}
 	return &m.v.Peers[i]

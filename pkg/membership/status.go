@@ -14,14 +14,12 @@ func (m *Machine) Status(now time.Duration) Status {
 		Ready: !m.notReady(now), Leaving: m.v.Leaving, Left: m.v.Left, ReachesAPI: m.v.ReachesAPI,
 		View: m.v.View.Clone(), ViewSince: m.v.ViewSince, Proposal: slices.Clone(m.v.Proposal), HighestView: m.p.HighestView,
 		Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone(),
-		NextDeadline: m.nextDeadline(now),
+		NextDeadline: m.NextDeadline(now),
 	}
-	if until := m.actingUntil(now); until > now {
-		s.Acting, s.ActingUntil = true, until
+	s.ActingUntil, s.KeepingUntil = m.Leases(now)
+	s.Acting, s.Keeping = s.ActingUntil != 0, s.KeepingUntil != 0
+	if s.Acting {
 		s.Reporter = m.reporter()
-	}
-	if until := m.keepingUntil(now); until > now {
-		s.Keeping, s.KeepingUntil = true, until
 	}
 	for i := range m.v.Peers {
 		if m.cfg.has(m.v.Peers[i].ID) {
@@ -29,6 +27,17 @@ func (m *Machine) Status(now time.Duration) Status {
 		}
 	}
 	return s
+}
+
+// Leases are Status's ActingUntil and KeepingUntil, 0 for what is over: cheap enough to ask after every step.
+func (m *Machine) Leases(now time.Duration) (actingUntil, keepingUntil time.Duration) {
+	if until := m.actingUntil(now); until > now {
+		actingUntil = until
+	}
+	if until := m.keepingUntil(now); until > now {
+		keepingUntil = until
+	}
+	return actingUntil, keepingUntil
 }
 
 // reporter is the lowest id in the view that reaches the API server, 0 if none does.

@@ -60,8 +60,8 @@ func (m *Machine) dropGrants() {
 	}
 }
 
-// nextDeadline is the earliest time at which Tick has something to do; now if it has already.
-func (m *Machine) nextDeadline(now time.Duration) time.Duration {
+// NextDeadline is the earliest time at which Tick has something to do; now if it has already. It is cheaper than Status.
+func (m *Machine) NextDeadline(now time.Duration) time.Duration {
 	if m.lapsed(now) {
 		return now
 	}

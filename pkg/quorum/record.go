@@ -138,7 +138,8 @@ func (r *Record) QuorateUntil(until func(model.NodeID) time.Duration, witness ti
 	if len(counting) == 0 {
 		return Lapsed
 	}
-	expiries := make([]time.Duration, 0, len(counting)+1)
+	var few [16]time.Duration
+	expiries := few[:0]
 	for _, id := range counting {
 		expiries = append(expiries, until(id))
 	}

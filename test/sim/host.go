@@ -215,7 +215,7 @@ func (h *Host) arm() {
 	if h.machine == nil || h.busy || h.frozen {
 		return
 	}
-	at := h.truly(h.machine.Status(h.local()).NextDeadline) + time.Microsecond
+	at := h.truly(h.machine.NextDeadline(h.local())) + time.Microsecond
 	if h.wake > h.w.now && h.wake <= at {
 		return
 	}
