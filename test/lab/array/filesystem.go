@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"syscall"
 	"time"
@@ -12,12 +13,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/quorate/quorate/test/lab/loopdev"
 )
 
 // Mount is a host's view of the array: a directory with one file for each disk.
 type Mount struct {
 	dir    string
-	device uint64
+	files  loopdev.Files
 	server *fuse.Server
 }
 
@@ -28,7 +31,9 @@ func (p *Port) Mount(dir string) (*Mount, error) {
 		return nil, fmt.Errorf("disks of %s: %w", p.host, err)
 	}
 	longTime := time.Hour // names and sizes never change
-	server, err := fs.Mount(dir, &root{port: p}, &fs.Options{
+	// Inode numbers that no other mount has tell the loop devices over these files from all others.
+	files := loopdev.Files{FirstInode: rand.Uint64N(1<<56)<<6 | 1<<5, Count: uint64(len(p.array.disks))}
+	server, err := fs.Mount(dir, &root{port: p, firstInode: files.FirstInode}, &fs.Options{
 		MountOptions: fuse.MountOptions{
 			DirectMountStrict: true, AllowOther: true, FsName: "quorate-lab-" + p.host, Name: "quoratelab",
 			MaxWrite: 1 << 20, MaxBackground: 256, DisableReadDirPlus: true,
@@ -42,11 +47,12 @@ func (p *Port) Mount(dir string) (*Mount, error) {
 	if err := unix.Stat(dir, &stat); err != nil {
 		return nil, fmt.Errorf("disks of %s: %w", p.host, errors.Join(err, server.Unmount()))
 	}
-	return &Mount{dir: dir, device: stat.Dev, server: server}, nil
+	files.Device = stat.Dev
+	return &Mount{dir: dir, files: files, server: server}, nil
 }
 
-// Device is the device number of the file system: loop devices over its files report it as that of their backing file.
-func (m *Mount) Device() uint64 { return m.device }
+// Files tell the loop devices over this mount's disks from all others.
+func (m *Mount) Files() loopdev.Files { return m.files }
 
 // Close detaches the file system and aborts what still waits for it. Cut the port first, or writes may end half way.
 func (m *Mount) Close() error {
@@ -56,7 +62,7 @@ func (m *Mount) Close() error {
 	}
 	// Loop devices may still hold the file system: aborting its connection makes them end. Without fusectl they end in EIO
 	// from a port that was cut, a little later.
-	abort := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(m.device))
+	abort := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(m.files.Device))
 	if file, openErr := os.OpenFile(abort, os.O_WRONLY, 0); openErr == nil {
 		_, _ = file.WriteString("1")
 		file.Close()
@@ -67,7 +73,8 @@ func (m *Mount) Close() error {
 // root is the directory that holds a host's disks.
 type root struct {
 	fs.Inode
-	port *Port
+	port       *Port
+	firstInode uint64
 }
 
 var _ fs.NodeOnAdder = (*root)(nil)
@@ -76,7 +83,7 @@ var _ fs.NodeOnAdder = (*root)(nil)
 func (r *root) OnAdd(ctx context.Context) {
 	for n, d := range r.port.array.disks {
 		node := &diskNode{port: r.port, disk: d, number: n}
-		r.AddChild(d.name, r.NewPersistentInode(ctx, node, fs.StableAttr{Mode: syscall.S_IFREG, Ino: uint64(n + 2)}), true)
+		r.AddChild(d.name, r.NewPersistentInode(ctx, node, fs.StableAttr{Mode: syscall.S_IFREG, Ino: r.firstInode + uint64(n)}), true)
 	}
 }
 

@@ -2,6 +2,7 @@ package array_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,16 +46,12 @@ func newRig(t *testing.T) *rig {
 		r.mounts[host] = dir
 		t.Cleanup(func() {
 			a.Port(host).Cut()
-			loops, err := loopdev.On(m.Device())
-			if err != nil {
+			if err := m.Close(); err != nil {
 				t.Error(err)
 			}
-			for _, l := range loops {
-				if err := loopdev.Detach(l.Path()); err != nil {
-					t.Error(err)
-				}
-			}
-			if err := m.Close(); err != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			if err := loopdev.DetachAll(ctx, m.Files()); err != nil {
 				t.Error(err)
 			}
 		})

@@ -3,12 +3,15 @@
 package loopdev
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,8 +20,9 @@ import (
 type Device struct {
 	// Number is N of /dev/loopN.
 	Number int `json:"number"`
-	// Backing is the device number of the file system that holds the backing file.
+	// Backing is the device number of the file system that holds the backing file, Inode the file's number there.
 	Backing uint64 `json:"backing"`
+	Inode   uint64 `json:"inode"`
 	// File is the backing file's name as the kernel tells it; it may lack the path of a mount that is gone.
 	File string `json:"file"`
 }
@@ -81,8 +85,21 @@ func Detach(path string) error {
 	return nil
 }
 
-// On lists the loop devices whose backing file is on a file system with one of the given device numbers.
-func On(devices ...uint64) ([]Device, error) {
+// Files are the files of one file system that loop devices may be over.
+type Files struct {
+	// Device is the file system's device number. Numbers are used again once a file system is gone, so it alone is not enough.
+	Device uint64 `json:"device"`
+	// FirstInode and Count say which files of it, by inode number.
+	FirstInode uint64 `json:"firstInode"`
+	Count      uint64 `json:"count"`
+}
+
+func (f Files) contain(d Device) bool {
+	return d.Backing == f.Device && d.Inode >= f.FirstInode && d.Inode-f.FirstInode < f.Count
+}
+
+// On lists the loop devices whose backing file is one of the given.
+func On(files ...Files) ([]Device, error) {
 	attached, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
 		return nil, err
@@ -95,17 +112,32 @@ func On(devices ...uint64) ([]Device, error) {
 			continue
 		}
 		d, ok := inspect(number)
-		if !ok {
-			continue
-		}
-		for _, wanted := range devices {
-			if d.Backing == wanted {
-				found = append(found, d)
-				break
-			}
+		if ok && slices.ContainsFunc(files, func(f Files) bool { return f.contain(d) }) {
+			found = append(found, d)
 		}
 	}
 	return found, nil
+}
+
+// DetachAll detaches the loop devices over the files and waits until they are free. A device that is mounted goes only with its mount,
+// and the kernel takes a dead host's mounts away a moment after its last process.
+func DetachAll(ctx context.Context, files ...Files) error {
+	for {
+		loops, err := On(files...)
+		if err != nil || len(loops) == 0 {
+			return err
+		}
+		for _, l := range loops {
+			if err := Detach(l.Path()); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("loop devices are still in use: %v", loops)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
 }
 
 // inspect reads a device's state; a device that was detached meanwhile is not found.
@@ -120,6 +152,7 @@ func inspect(number int) (Device, bool) {
 	if err != nil {
 		return d, false
 	}
+	d.Inode = info.Inode
 	d.Backing = decodeDevice(info.Device)
 	d.File = unix.ByteSliceToString(info.File_name[:])
 	return d, true

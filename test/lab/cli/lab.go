@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate/quorate/test/lab"
+	"github.com/quorate/quorate/test/lab/protocol"
+)
+
+func upCommand(f *flags) *cobra.Command {
+	var o lab.Options
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Start a lab and wait until it is up",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Name = f.name
+			out := c.OutOrStdout()
+			l, err := lab.Up(c.Context(), o, func(p lab.Progress) {
+				fmt.Fprintf(out, "%6.2fs  %s\n", p.Elapsed.Seconds(), p.Message)
+			})
+			if err != nil {
+				return err
+			}
+			if !o.NoControlPlane {
+				fmt.Fprintf(out, "         export KUBECONFIG=%s\n", l.Kubeconfig())
+			}
+			return nil
+		},
+	}
+	fs := c.Flags()
+	fs.IntVar(&o.Hosts, "hosts", 3, "how many hosts: node-a, node-b, ... (1 to 26)")
+	fs.IntVar(&o.Managers, "managers", 2, "how many of the first hosts run a manager (-1 for none)")
+	fs.StringVar(&o.Manifests, "manifests", "", "file or directory that the operator applies at the end")
+	fs.StringVar(&o.BinDir, "bin-dir", "", "directory of the binaries (default $QUORATE_BIN, else bin of the checkout)")
+	fs.StringVar(&o.ControlPlane, "controlplane-dir", "", "directory of etcd, kube-apiserver, kubectl (default $KUBEBUILDER_ASSETS, else bin/controlplane)")
+	fs.StringVar(&o.ConfigDir, "config-dir", "", "directory with the kustomization api (default $QUORATE_CONFIG, else config)")
+	fs.StringVar(&o.Cluster, "cluster", "demo", "name of the cluster that agents belong to")
+	fs.IntVar(&o.Disks, "disks", 8, "how many shared disks: /array/disk-1.img, ...")
+	fs.StringArrayVar(&o.AgentArgs, "agent-arg", nil, "additional argument of every agent (repeat)")
+	fs.StringArrayVar(&o.ManagerArgs, "manager-arg", nil, "additional argument of every manager (repeat)")
+	fs.BoolVar(&o.NoAgents, "no-agents", false, "hosts without agents and managers")
+	fs.BoolVar(&o.NoControlPlane, "no-api", false, "no API server, and so no agents")
+	return c
+}
+
+func downCommand(f *flags) *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "down",
+		Short: "End a lab and remove all of it; one that crashed too",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			names := []string{f.name}
+			if all {
+				var err error
+				if names, err = protocol.Labs(); err != nil {
+					return err
+				}
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 15*time.Second)
+			defer cancel()
+			for _, name := range names {
+				if err := lab.Down(ctx, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "end every lab on this machine")
+	return c
+}
+
+func listCommand(f *flags) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the labs on this machine",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			names, err := protocol.Labs()
+			if err != nil {
+				return err
+			}
+			return f.print(c.OutOrStdout(), names, func(w io.Writer) {
+				for _, name := range names {
+					fmt.Fprintln(w, name)
+				}
+			})
+		},
+	}
+	f.addOutput(c)
+	return c
+}
+
+func statusCommand(f *flags) *cobra.Command {
+	c := f.simple("status", "Show hosts, processes, network faults, disks and the API server", cobra.NoArgs,
+		func(c *cobra.Command, l *lab.Lab, _ []string) error {
+			s, err := l.Status(c.Context())
+			if err != nil {
+				return err
+			}
+			return f.print(c.OutOrStdout(), s, func(w io.Writer) { printStatus(w, s) })
+		})
+	f.addOutput(c)
+	return c
+}
+
+func printStatus(out io.Writer, s *lab.Status) {
+	fmt.Fprintf(out, "lab %s, up since %s, API server %s %s\n\n", s.Name, s.Started.Format(time.TimeOnly), s.API, s.Server)
+	w := tabwriter.NewWriter(out, 0, 4, 3, ' ', 0)
+	fmt.Fprintln(w, "HOST\tSTATE\tBOOTS\tPROCESSES\tPATHS\tADDRESSES")
+	for _, h := range s.Hosts {
+		var processes, paths []string
+		for _, p := range h.Processes {
+			text := fmt.Sprintf("%s(%d)", p.Name, p.PID)
+			if p.PID == 0 {
+				text = p.Name + "(down)"
+			}
+			if p.Starts > 1 {
+				text += fmt.Sprintf("x%d", p.Starts)
+			}
+			processes = append(processes, text)
+		}
+		for n, path := range h.Paths {
+			if path != "ok" {
+				paths = append(paths, fmt.Sprintf("%d:%s", n+1, path))
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, h.State, h.Boots,
+			dash(processes), dash(paths), strings.Join(h.Addresses, " "))
+	}
+	fmt.Fprintln(w, "\nDISK\tREGISTERED\tHOLDER\tTYPE\tFILE")
+	for _, d := range s.Disks {
+		var registered []string
+		for _, k := range d.Reservation.Keys {
+			registered = append(registered, fmt.Sprintf("0x%x", uint64(k)))
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", d.Number, dash(registered), dash([]string{d.Reservation.Holder}), d.Reservation.Type, d.File)
+	}
+	_ = w.Flush() // the terminal has gone
+	if len(s.Faults) > 0 {
+		fmt.Fprintln(out, "\nFAULTS")
+	}
+	for _, fault := range s.Faults {
+		fmt.Fprintf(out, "%s -> %s on %s: %.1f%% lost\n", fault.From, fault.To, fault.Network, float64(fault.LossPermille)/10)
+	}
+}
+
+func dash(parts []string) string {
+	text := strings.Join(parts, " ")
+	if text == "" {
+		return "-"
+	}
+	return text
+}

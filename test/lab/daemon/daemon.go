@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quorate/quorate/test/lab/array"
+	"github.com/quorate/quorate/test/lab/cgroup"
+	"github.com/quorate/quorate/test/lab/controlplane"
+	"github.com/quorate/quorate/test/lab/network"
+	"github.com/quorate/quorate/test/lab/pki"
+	"github.com/quorate/quorate/test/lab/protocol"
+)
+
+// Command is the hidden subcommand of the lab's binary that runs [Main].
+const Command = "internal-daemon"
+
+// ListenerFD is the file descriptor of the listening socket, made outside of the daemon's network namespace, whose connections are
+// forwarded to the API server.
+const ListenerFD = 3
+
+// Daemon is a running lab.
+type Daemon struct {
+	layout  protocol.Layout
+	options protocol.Options
+	started time.Time
+	server  string // the API server's URL from outside
+
+	group     cgroup.Group
+	sw        *network.Switch
+	disks     *array.Array
+	authority *pki.Authority
+	cp        *controlplane.ControlPlane
+	hosts     []*hostState
+	story     *story
+	recordMu  sync.Mutex
+	apiMu     sync.Mutex
+	apiState  protocol.APIState
+	// end is closed when someone asked for the end of the lab.
+	end     chan struct{}
+	endOnce sync.Once
+}
+
+// Main runs a lab until it is told to end. It expects to be the first process of its own PID, mount and network namespaces.
+func Main(name string) error {
+	if os.Getpid() != 1 {
+		return errors.New("the lab's daemon must be the first process of its own namespaces: use quorate-lab up")
+	}
+	unix.CloseOnExec(ListenerFD)
+	layout, err := protocol.NewLayout(name)
+	if err != nil {
+		return err
+	}
+	d := &Daemon{layout: layout, started: time.Now(), story: newStory(), end: make(chan struct{}), apiState: protocol.APINone}
+	content, err := os.ReadFile(layout.OptionsFile())
+	if err == nil {
+		err = json.Unmarshal(content, &d.options)
+	}
+	if err != nil {
+		return fmt.Errorf("options of the lab: %w", err)
+	}
+	if err := ownMounts(); err != nil {
+		return err
+	}
+	root, err := cgroup.Root()
+	if err != nil {
+		return err
+	}
+	d.group = root.Sub(layout.CgroupName())
+	control, err := net.Listen("unix", layout.Socket())
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go d.serve(control)
+	go func() { d.story.finish(d.up(ctx)) }()
+	<-d.end
+	return nil
+}
+
+// ownMounts keeps what the lab mounts from showing elsewhere, and shows this PID namespace's processes.
+func ownMounts() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	// A sysfs of this network namespace, and on it what the machine's had: control groups and FUSE connections.
+	if err := unix.Mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("mount fusectl: %w", err)
+	}
+	return nil
+}
+
+// up makes everything, telling the story as it goes.
+func (d *Daemon) up(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	d.story.say("lab %q: %d shared disks, networks hb, lan and mgmt", d.options.Name, d.options.Disks)
+	if err := d.makeHardware(); err != nil {
+		return err
+	}
+	d.planHosts()
+	if err := d.writeIdentities(); err != nil {
+		return err
+	}
+	apiReady := d.startControlPlane(ctx)
+	if err := d.powerOnAll(ctx); err != nil {
+		return err
+	}
+	d.story.say("%d hosts and the client have power", d.options.Hosts)
+	if err := <-apiReady; err != nil {
+		return err
+	}
+	if err := d.installSystem(ctx); err != nil {
+		return err
+	}
+	if err := d.bootAll(); err != nil {
+		return err
+	}
+	return d.applyManifests(ctx)
+}
+
+func (d *Daemon) makeHardware() error {
+	var err error
+	if d.disks, err = array.New(d.layout.Disks(), d.options.Disks, d.options.DiskSize); err != nil {
+		return err
+	}
+	network.EnableForwardingOfBridges()
+	d.sw, err = network.NewSwitch()
+	return err
+}
+
+// writeIdentities makes the certificate authority and a kubeconfig for everyone who needs one.
+func (d *Daemon) writeIdentities() error {
+	if d.options.NoControlPlane {
+		return nil
+	}
+	var err error
+	if d.authority, err = pki.NewAuthority("quorate-lab-" + d.options.Name); err != nil {
+		return err
+	}
+	d.cp, err = controlplane.New(d.authority, d.options.ControlPlane, filepath.Join(d.layout.Host(protocol.API), "keys"))
+	if err != nil {
+		return err
+	}
+	listener := os.NewFile(ListenerFD, "listener")
+	defer listener.Close()
+	outside, err := net.FileListener(listener)
+	if err != nil {
+		return fmt.Errorf("forward to the API server: %w", err)
+	}
+	d.server = "https://" + outside.Addr().String()
+	go forward(outside, net.JoinHostPort(controlplane.Address, controlplane.Port))
+	return d.writeKubeconfigs()
+}
+
+// shutDown ends the lab in order; what is left undone, the keeper does.
+func (d *Daemon) shutDown() {
+	d.endOnce.Do(func() { close(d.end) })
+}

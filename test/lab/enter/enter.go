@@ -1,0 +1,164 @@
+// Package enter runs commands inside a simulated host, as nsenter does, and in the host's control group, so that a frozen host
+// freezes them and a power cut ends them.
+package enter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quorate/quorate/test/lab/cgroup"
+)
+
+// Path is where commands are looked for inside hosts.
+const Path = "/opt/quorate/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// InitGroup is the control group, below a host's, of its first process alone; ExecGroup that of commands that enter it.
+const (
+	InitGroup = "init"
+	ExecGroup = "exec"
+)
+
+// Streams are the command's standard streams; nil ones are /dev/null.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// ExitError says that a command ran and ended badly.
+type ExitError struct {
+	// Code is the exit code as a shell tells it: 128 and the signal's number for a killed command.
+	Code int
+	Host string
+	Args []string
+}
+
+// Error tells the command and its exit code.
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("on %s: %s: exit code %d", e.Host, strings.Join(e.Args, " "), e.Code)
+}
+
+// Host is a simulated host to enter.
+type Host struct {
+	Name string
+	// Group is the host's control group.
+	Group cgroup.Group
+}
+
+// Run runs a command in the host and waits for it. The command is killed when the context ends. A bad end is an [*ExitError].
+func (h Host) Run(ctx context.Context, s Streams, args ...string) error {
+	cmd, err := h.Start(ctx, s, args...)
+	if err != nil {
+		return err
+	}
+	return h.Wait(cmd)
+}
+
+// Wait waits for a command of [Host.Start].
+func (h Host) Wait(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	code := exit.ExitCode()
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	return &ExitError{Code: code, Host: h.Name, Args: cmd.Args}
+}
+
+// Start starts a command in the host.
+func (h Host) Start(ctx context.Context, s Streams, args ...string) (*exec.Cmd, error) {
+	if len(args) == 0 {
+		return nil, errors.New("no command given")
+	}
+	pid, err := h.Group.Sub(InitGroup).First()
+	if err != nil {
+		return nil, fmt.Errorf("host %s is down: %w", h.Name, err)
+	}
+	target, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("host %s is down: %w", h.Name, err)
+	}
+	defer unix.Close(target)
+	group := h.Group.Sub(ExecGroup)
+	if err := group.Create(); err != nil {
+		return nil, err
+	}
+	groupDir, err := group.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer groupDir.Close()
+
+	type result struct {
+		cmd *exec.Cmd
+		err error
+	}
+	started := make(chan result)
+	go func() {
+		// The thread stays in the host's namespaces, so it is never unlocked and ends with this goroutine.
+		runtime.LockOSThread()
+		cmd, err := startInside(ctx, target, groupDir, s, args)
+		started <- result{cmd, err}
+	}()
+	r := <-started
+	if r.err != nil {
+		return nil, fmt.Errorf("on %s: %w", h.Name, r.err)
+	}
+	return r.cmd, nil
+}
+
+func startInside(ctx context.Context, target int, group *os.File, s Streams, args []string) (*exec.Cmd, error) {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return nil, fmt.Errorf("unshare: %w", err)
+	}
+	all := unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
+	if err := unix.Setns(target, all); err != nil {
+		return nil, fmt.Errorf("enter the namespaces: %w", err)
+	}
+	path, err := find(args[0])
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, args[1:]...)
+	cmd.Args = args
+	cmd.Dir = "/"
+	cmd.Env = environment()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.In, s.Out, s.Err
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
+	return cmd, cmd.Start()
+}
+
+func environment() []string {
+	env := []string{"PATH=" + Path, "HOME=/root", "LANG=C.UTF-8"}
+	if term := os.Getenv("TERM"); term != "" {
+		env = append(env, "TERM="+term)
+	}
+	return env
+}
+
+// find looks a command up with the host's path and in its file system, which this thread is in.
+func find(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	for _, dir := range filepath.SplitList(Path) {
+		path := filepath.Join(dir, name)
+		var stat unix.Stat_t
+		if unix.Access(path, unix.X_OK) == nil && unix.Stat(path, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG {
+			return path, nil
+		}
+	}
+	return "", &ExitError{Code: 127, Args: []string{name + ": command not found"}}
+}

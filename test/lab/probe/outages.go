@@ -1,0 +1,90 @@
+package probe
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/test/lab/protocol"
+)
+
+// slow is how long a client may go without an answer before that is an outage even though no request failed: two missed requests of
+// a probe are noise of a busy machine, ten are not.
+const slow = 50 * time.Millisecond
+
+// Outage is a time without answers: from the last good answer before it to the first good one after.
+type Outage struct {
+	Start protocol.Instant `json:"start"`
+	// End is the last moment known while the outage lasts.
+	End    protocol.Instant `json:"end"`
+	Length time.Duration    `json:"length"`
+	// Ended says that answers came again.
+	Ended bool `json:"ended"`
+	// Failed counts the requests that were begun in this time and failed, Errors by their text.
+	Failed int            `json:"failed"`
+	Errors map[string]int `json:"errors,omitempty"`
+	// What the last answer before and the first after said: who answered, and the count of visits.
+	HostBefore  string `json:"hostBefore,omitempty"`
+	HostAfter   string `json:"hostAfter,omitempty"`
+	CountBefore int64  `json:"countBefore,omitempty"`
+	CountAfter  int64  `json:"countAfter,omitempty"`
+}
+
+// answer is a good answer, at the time when it was complete.
+type answer struct {
+	at    protocol.Instant
+	host  string
+	count int64
+}
+
+// failure is a failed request, at the time when it was begun.
+type failure struct {
+	begun protocol.Instant
+	err   string
+}
+
+func (a answer) time() time.Duration { return a.at.Monotonic }
+
+// findOutages finds the times without answers between the good answers and, if the last answer is older than a failure or than slow,
+// the one that lasts at now. answers are in order of time; without any there is no service yet and so no outage.
+func findOutages(answers []answer, failures []failure, now protocol.Instant) []Outage {
+	if len(answers) == 0 {
+		return nil
+	}
+	byGap := map[int][]failure{}
+	for _, f := range failures {
+		// The gap before the first answer that came after the request was begun.
+		gap, _ := slices.BinarySearchFunc(answers, f.begun.Monotonic, func(a answer, t time.Duration) int {
+			if a.time() <= t {
+				return -1
+			}
+			return 1
+		})
+		if gap > 0 {
+			byGap[gap] = append(byGap[gap], f)
+		}
+	}
+	var outages []Outage
+	for n := 1; n <= len(answers); n++ {
+		before := answers[n-1]
+		after, ended := answer{at: now}, false
+		if n < len(answers) {
+			after, ended = answers[n], true
+		}
+		failed := byGap[n]
+		if len(failed) == 0 && after.time()-before.time() < slow {
+			continue
+		}
+		o := Outage{
+			Start: before.at, End: after.at, Length: after.time() - before.time(), Ended: ended, Failed: len(failed),
+			HostBefore: before.host, HostAfter: after.host, CountBefore: before.count, CountAfter: after.count,
+		}
+		for _, f := range failed {
+			if o.Errors == nil {
+				o.Errors = map[string]int{}
+			}
+			o.Errors[f.err]++
+		}
+		outages = append(outages, o)
+	}
+	return outages
+}

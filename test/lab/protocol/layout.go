@@ -1,0 +1,94 @@
+// Package protocol is what the lab's daemon and its clients agree on: where things are, and the requests and answers on the
+// daemon's socket.
+package protocol
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// DefaultName is the name of the lab that commands speak to when none is given.
+const DefaultName = "lab"
+
+// Names of the hosts that are always there, beside node-a, node-b and so on.
+const (
+	// Client is the host on the lan from which services are used; it runs nothing of ours.
+	Client = "client"
+	// API is the host that runs etcd and kube-apiserver.
+	API = "api"
+)
+
+// Namespace is where the lab puts the Secrets and Leases of the system.
+const Namespace = "quorate-system"
+
+// SampleNamespace is where samples live.
+const SampleNamespace = "demo"
+
+var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$`)
+
+// Layout tells where a lab of a name keeps its files and control groups.
+type Layout struct {
+	Name string
+}
+
+// NewLayout checks the lab's name.
+func NewLayout(name string) (Layout, error) {
+	if name == "" {
+		name = DefaultName
+	}
+	if !validName.MatchString(name) {
+		return Layout{}, fmt.Errorf("lab name %q: use up to 20 lower-case letters, digits and dashes", name)
+	}
+	return Layout{Name: name}, nil
+}
+
+// stateRoot holds one directory for each lab.
+const stateRoot = "/var/lib/quorate-lab"
+
+// Labs lists the names of the labs that have state on this machine.
+func Labs() ([]string, error) {
+	entries, err := os.ReadDir(stateRoot)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names, err
+}
+
+// Dir is the lab's state directory.
+func (l Layout) Dir() string { return filepath.Join(stateRoot, l.Name) }
+
+// Lock is the file whose lock the lab's keeper holds while the lab lives. It is outside of Dir, which goes away with the lab.
+func (l Layout) Lock() string { return filepath.Join("/run/lock", "quorate-lab-"+l.Name) }
+
+// Socket is the daemon's control socket.
+func (l Layout) Socket() string { return filepath.Join(l.Dir(), "lab.sock") }
+
+// OptionsFile holds the options that the lab was started with.
+func (l Layout) OptionsFile() string { return filepath.Join(l.Dir(), "options.json") }
+
+// FilesFile lists, as lines of JSON, the files that the lab's loop devices may be over.
+func (l Layout) FilesFile() string { return filepath.Join(l.Dir(), "files.json") }
+
+// Kubeconfig is the operator's kubeconfig.
+func (l Layout) Kubeconfig() string { return filepath.Join(l.Dir(), "kubeconfig") }
+
+// Logs holds a directory for each host, and daemon.log.
+func (l Layout) Logs() string { return filepath.Join(l.Dir(), "logs") }
+
+// DaemonLog is the log of the daemon and of its keeper.
+func (l Layout) DaemonLog() string { return filepath.Join(l.Logs(), "daemon.log") }
+
+// Disks holds the backing files of the shared disks.
+func (l Layout) Disks() string { return filepath.Join(l.Dir(), "disks") }
+
+// Host is the directory of a host's own files on the machine.
+func (l Layout) Host(name string) string { return filepath.Join(l.Dir(), "hosts", name) }
+
+// CgroupName is the lab's control group below the root of the unified hierarchy.
+func (l Layout) CgroupName() string { return "quorate-lab-" + l.Name }
