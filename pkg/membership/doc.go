@@ -12,6 +12,9 @@
 //  3. sends each of Ready.Messages to every peer on every internal network;
 //  4. acts on Ready.Events, and on Status.
 //
+// Leases and NextDeadline are cheap parts of Status for use after each call. An event can be lost when the process dies before
+// step 4; a start therefore looks at Status.Ready and the generation, which say the same as QuorumLost did.
+//
 // The order is what makes the promises hold over a crash. A message that is never sent does no harm, one that is sent before
 // step 1 does. When the process wakes (freeze and thaw), it hands in all received datagrams before it calls Tick, and reads the
 // clock again before each call. Only Tick declares a peer silent or quorum lost.

@@ -115,7 +115,7 @@ func (m *Machine) everyoneCarriesView() bool {
 }
 
 // recordWanted reports whether the committed record is not the one that the view should have: other voters, or a member that
-// has none yet and gets its vote by taking part (R11).
+// has none yet and gets its vote by taking part (R11), unless it is just doing so.
 func (m *Machine) recordWanted() bool {
 	committed := m.knownCommitted()
 	if committed == nil {
@@ -128,7 +128,10 @@ func (m *Machine) recordWanted() bool {
 	if !slices.Equal(voters, committed.Voters) {
 		return true
 	}
-	return slices.ContainsFunc(m.v.View.Members, func(o model.Member) bool { return !m.hasVote(o.ID) && slices.Contains(voters, o.ID) })
+	return slices.ContainsFunc(voters, func(id model.NodeID) bool {
+		p := m.peer(id)
+		return m.v.View.Has(id) && !m.hasVote(id) && (p == nil || !p.Tentative.Equal(committed))
+	})
 }
 
 // wantedVoters are the view's members with a configured vote that are not leaving; without dynamic votes, all that are
