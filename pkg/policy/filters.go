@@ -51,7 +51,7 @@ func nodePaused(_ *planner, _ *groupState, n *nodeState) bool        { return n.
 func nodeInMaintenance(_ *planner, _ *groupState, n *nodeState) bool { return n.Maintenance }
 func nodeQuarantined(_ *planner, _ *groupState, n *nodeState) bool   { return n.Quarantined }
 func agentDisconnected(_ *planner, _ *groupState, n *nodeState) bool { return !n.Connected }
-func noRoom(p *planner, g *groupState, n *nodeState) bool            { return !p.fits(g, n) }
+func noRoom(_ *planner, g *groupState, n *nodeState) bool            { return !fits(g, n) }
 
 func unsafeFencing(p *planner, g *groupState, n *nodeState) bool {
 	return p.s.Cluster.RequireFencing && UnsafeFencing(g.Group, n.Node)

@@ -21,6 +21,7 @@ func (p *planner) indexPlaces() {
 			}
 		}
 		p.groups[i] = *g
+		p.groups[i].places = p.groups[i].room[:0]
 		p.placeKnown(&p.groups[i])
 	}
 	if depends {
@@ -133,27 +134,23 @@ func (p *planner) sharing(g *groupState, n *nodeState) int {
 	return len(others)
 }
 
-// carried is how many groups the node carries and the largest share of its capacity that they request, in millionths, the
-// group itself left out.
-func (p *planner) carried(g *groupState, n *nodeState) (share int64, count int) {
+// largestShare is the largest share of the node's capacity that its groups request, in millionths, the group itself left out.
+func largestShare(g *groupState, n *nodeState) (share int64) {
 	here := slices.Contains(g.places, n.index)
-	for name, used := range n.used {
+	for name, limit := range n.Capacity {
+		used := n.used[name]
 		if here {
 			used -= g.Requests[name]
 		}
-		if limit := n.Capacity[name]; limit > 0 && used > 0 {
+		if limit > 0 && used > 0 {
 			share = max(share, int64(float64(used)*1e6/float64(limit)))
 		}
 	}
-	count = n.count
-	if here {
-		count--
-	}
-	return share, count
+	return share
 }
 
 // fits says whether the node has room for the group. A resource that the node gives no capacity for is unlimited.
-func (p *planner) fits(g *groupState, n *nodeState) bool {
+func fits(g *groupState, n *nodeState) bool {
 	here := slices.Contains(g.places, n.index)
 	for name, amount := range g.Requests {
 		limit, limited := n.Capacity[name]

@@ -81,6 +81,9 @@ type groupState struct {
 	owner int
 	// places are the nodes on which the group is, may still be, or is about to be.
 	places []int
+	room   [2]int // for places: almost every group is in one place
+	// decided says that the plan has a decision for the group.
+	decided bool
 }
 
 func newPlanner(s *model.Snapshot, now time.Time) *planner {
@@ -191,8 +194,9 @@ func (p *planner) ownerLives(g *groupState) bool {
 	return n.member && n.life == g.Assignment.Generation
 }
 
-// decide records a decision. A group gets at most one, since it is in one step only.
+// decide records the one decision that a group gets.
 func (p *planner) decide(g *groupState, d Decision) {
+	g.decided = true
 	d.Group, d.UID = g.Key, g.UID
 	if d.Kind != Assign && d.Kind != Withdraw && d.Kind != Settle {
 		d.Assignment = g.Assignment

@@ -123,14 +123,15 @@ func roleInEffect(_ *planner, g *groupState, n *nodeState, s *search) int64 {
 }
 
 // requestedShare and groupCount are the lowest load, the second half of rank 4.
-func requestedShare(p *planner, g *groupState, n *nodeState, _ *search) int64 {
-	share, _ := p.carried(g, n)
-	return share
+func requestedShare(_ *planner, g *groupState, n *nodeState, _ *search) int64 {
+	return largestShare(g, n)
 }
 
-func groupCount(p *planner, g *groupState, n *nodeState, _ *search) int64 {
-	_, count := p.carried(g, n)
-	return int64(count)
+func groupCount(_ *planner, g *groupState, n *nodeState, _ *search) int64 {
+	if slices.Contains(g.places, n.index) {
+		return int64(n.count - 1)
+	}
+	return int64(n.count)
 }
 
 // staysPut keeps a move to "best" from moving a group to a node that is no better than its own.

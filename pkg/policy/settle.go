@@ -18,7 +18,7 @@ func (p *planner) settleStep() {
 	for _, i := range p.todo[stepSettle] {
 		g := &p.groups[i]
 		left := p.unprovenFor(g)
-		if len(left) == len(g.Assignment.Unproven) {
+		if g.decided || len(left) == len(g.Assignment.Unproven) {
 			continue
 		}
 		if len(left) == 0 {

@@ -75,16 +75,21 @@ func stopNote(reason model.Reason) string {
 	}
 }
 
-// runningDependent returns a group that depends on this one and is not offline yet. One that depends on this one in a ring does
-// not count, or neither would ever stop.
+// runningDependent returns the first group, in order, that depends on this one and is not offline yet. One that depends on this
+// one in a ring does not count, or neither would ever stop.
 func (p *planner) runningDependent(g *groupState) *groupState {
+	var first *groupState
 	for _, i := range p.dependents[g.index] {
 		d := &p.groups[i]
-		if (d.owner >= 0 && p.ownerLives(d) || p.stopping(d.Group) != nil) && !p.frozenQuietly(d) && !p.dependsOn(g, d, nil) {
-			return d
+		running := (d.owner >= 0 && p.ownerLives(d)) || p.stopping(d.Group) != nil
+		if !running || p.frozenQuietly(d) || p.dependsOn(g, d, nil) {
+			continue
+		}
+		if first == nil || byPriority(d.Group, first.Group) < 0 {
+			first = d
 		}
 	}
-	return nil
+	return first
 }
 
 // frozenQuietly is frozen without the note.

@@ -252,6 +252,9 @@ func (w *World) act(h *host, g *group) string {
 	if ran {
 		return fmt.Sprintf("stopped   %s on %s", g.Key.Name, h.Name)
 	}
+	if slices.ContainsFunc(a.Unproven, func(o model.Owner) bool { return o.ID == h.ID && o.Generation == h.Generation }) {
+		return fmt.Sprintf("released  %s on %s", g.Key.Name, h.Name)
+	}
 	return ""
 }
 

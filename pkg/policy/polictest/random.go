@@ -1,0 +1,167 @@
+package polictest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// RandomCluster returns the commands that build a random cluster of 2 to 5 nodes and 1 to 6 groups.
+func RandomCluster(rng *rand.Rand) []string {
+	names := []string{"a", "b", "c", "d", "e"}[:2+rng.IntN(4)]
+	var lines []string
+	if rng.IntN(4) == 0 {
+		lines = append(lines, "cluster anti-affinity=required")
+	}
+	for _, n := range names {
+		line := "node " + n
+		if rng.IntN(5) == 0 {
+			line += " role=standby"
+		}
+		if rng.IntN(4) == 0 {
+			line += fmt.Sprintf(" capacity=(cpu:%d)", 1+rng.IntN(4))
+		}
+		if rng.IntN(3) == 0 {
+			line += " on-resume=" + pick(rng, "none", "immediate", "policy")
+		}
+		lines = append(lines, line)
+	}
+	for i := range 1 + rng.IntN(6) {
+		lines = append(lines, fmt.Sprintf("group g%d%s", i, randomSettings(rng, names, i)))
+	}
+	return lines
+}
+
+func randomSettings(rng *rand.Rand, names []string, i int) string {
+	var b strings.Builder
+	add := func(chance int, setting string) {
+		if rng.IntN(chance) == 0 {
+			b.WriteString(" " + setting)
+		}
+	}
+	add(2, "preferred="+someOf(rng, names))
+	add(5, "possible="+someOf(rng, names))
+	add(3, "class="+someOf(rng, []string{"sql", "web"}))
+	add(3, "requests=(cpu:1)")
+	add(3, "failback="+pick(rng, "immediate", "window"))
+	add(3, "window="+pick(rng, "22:00-04:00", "01:00-02:00", "03:00-"))
+	add(4, "delay=10m")
+	add(6, "priority="+pick(rng, "0", "1000", "3000"))
+	add(4, "threshold=1")
+	add(8, "retry=0s")
+	add(8, "resources=0")
+	if i > 0 {
+		add(4, fmt.Sprintf("depends=(g%d)", rng.IntN(i)))
+	}
+	return b.String()
+}
+
+// RandomEvent returns the command for something that may happen to the world now.
+func RandomEvent(w *World, rng *rand.Rand) string {
+	h := w.hosts[rng.IntN(len(w.hosts))]
+	if len(w.groups) == 0 {
+		return "tick 1m"
+	}
+	g := w.groups[rng.IntN(len(w.groups))]
+	n, running := g.Key.Name, w.Runners(g)
+	switch rng.IntN(18) {
+	case 0, 1:
+		if h.up {
+			return "kill " + h.Name
+		}
+		return "start " + h.Name
+	case 2:
+		return "reboot " + h.Name
+	case 3:
+		return pick(rng, "hang ", "unhang ") + h.Name
+	case 4:
+		return pick(rng, "disconnect ", "connect ") + h.Name
+	case 5, 6:
+		return pick(rng, "drain ", "pause ", "resume ", "resume ") + h.Name
+	case 7, 8:
+		if g.Assignment.Node != "" && slices.Contains(running, g.Assignment.Node) {
+			return "fail " + n + " app"
+		}
+	case 9, 10:
+		return "move " + n + " " + pick(rng, "best", h.Name)
+	case 11:
+		return "set " + n + " desired=" + pick(rng, "online", "online", "offline")
+	case 12:
+		return "tick " + pick(rng, "1s", "1m", "1h", "12h")
+	case 13:
+		return "proof " + pick(rng, "held", "free")
+	case 14:
+		return "set " + h.Name + " quarantined=" + pick(rng, "yes", "no", "no")
+	case 15:
+		if rng.IntN(6) == 0 {
+			return "delete " + n
+		}
+	case 16:
+		if e := int(knownTo(w, g)); e > 0 && e < 1000 {
+			return fmt.Sprintf("report %s %s floor=%d", n, h.Name, e+rng.IntN(3))
+		}
+	case 17:
+		if len(g.history) > 0 && g.Assignment.Node != "" && rng.IntN(3) == 0 {
+			return fmt.Sprintf("restore %s %d", n, g.history[rng.IntN(len(g.history))].Epoch)
+		}
+	}
+	return "tick 1m"
+}
+
+func knownTo(w *World, g *group) model.Epoch {
+	e := g.Assignment.Epoch
+	for _, h := range w.hosts {
+		if l := h.mine[g.UID]; l != nil {
+			e = max(e, l.running, l.floor)
+		}
+	}
+	return e
+}
+
+// Calm ends every trouble: all hosts are up, connected and willing, all groups wanted.
+func (w *World) Calm() {
+	w.quorate, w.restored, w.holdProof = true, false, false
+	w.Cluster.Maintenance = false
+	for _, h := range w.hosts {
+		if !h.up {
+			w.begin(h)
+		}
+		h.hung, h.Connected, h.Quarantined, h.Maintenance, h.Availability = false, true, false, false, model.Available
+	}
+	for _, g := range w.groups {
+		g.DesiredOnline = true
+		if l := w.host(g.Assignment.Node); l != nil {
+			l.local(g.UID).failing = ""
+		}
+	}
+	w.newView()
+	w.Now = w.Now.Add(24 * time.Hour)
+}
+
+// Idle returns the groups that are wanted and not served although nothing that policy may decide about keeps them.
+func (w *World) Idle(waiting func(model.GroupKey) model.Reason) []string {
+	var idle []string
+	for _, g := range w.groups {
+		if g.Deleting || g.ResourceCount == 0 || w.state(g) == model.GroupOnline {
+			continue
+		}
+		switch waiting(g.Key) {
+		case model.ReasonNoCandidate, model.ReasonAntiAffinityConflict, model.ReasonPriorityZero, model.ReasonWaitingForGroup:
+		default:
+			idle = append(idle, w.formatState(g))
+		}
+	}
+	return idle
+}
+
+func pick(rng *rand.Rand, of ...string) string { return of[rng.IntN(len(of))] }
+
+func someOf(rng *rand.Rand, of []string) string {
+	some := slices.Clone(of)
+	rng.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	return "(" + strings.Join(some[:1+rng.IntN(len(some))], ",") + ")"
+}
