@@ -52,9 +52,10 @@ type bench struct {
 
 // Failover brings a lab up, measures, prints the table and takes the lab down.
 func Failover(ctx context.Context, options Options) (err error) {
-	options.Up.Hosts, options.Up.Manifests, options.Up.Progress = 3, options.Samples, options.Progress
+	options.Up.Hosts, options.Up.Manifests = 3, options.Samples
 	b := &bench{Options: options}
-	if b.lab, err = lab.Up(ctx, options.Up); b.lab != nil {
+	b.lab, err = lab.Up(ctx, options.Up, func(p lab.Progress) { fmt.Fprintln(b.Progress, p.Message) })
+	if b.lab != nil {
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
@@ -164,7 +165,7 @@ func (b *bench) hostDeath(ctx context.Context, what, host string) error {
 	if what == "host of the leading manager dies" {
 		budget = "detection + 1 s"
 	}
-	probe, err := b.lab.Probe(ctx, url)
+	probe, err := b.lab.Probe(ctx, lab.ProbeOptions{URL: url})
 	if err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (b *bench) hostDeath(ctx context.Context, what, host string) error {
 
 func (b *bench) plannedMove(ctx context.Context) error {
 	for _, to := range []string{"node-c", "node-a"} {
-		probe, err := b.lab.Probe(ctx, shopURL)
+		probe, err := b.lab.Probe(ctx, lab.ProbeOptions{URL: shopURL})
 		if err != nil {
 			return err
 		}
@@ -225,7 +226,7 @@ func (b *bench) plannedMove(ctx context.Context) error {
 }
 
 func (b *bench) processKill(ctx context.Context) error {
-	probe, err := b.lab.Probe(ctx, newsURL)
+	probe, err := b.lab.Probe(ctx, lab.ProbeOptions{URL: newsURL})
 	if err != nil {
 		return err
 	}

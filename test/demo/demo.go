@@ -89,8 +89,12 @@ func (d *demo) steps() []step {
 
 func (d *demo) up(ctx context.Context) error {
 	up := d.Up
-	up.Name, up.Hosts, up.Progress = d.Name, 3, d.out
-	started, err := lab.Up(ctx, up)
+	up.Name, up.Hosts = d.Name, 3
+	started, err := lab.Up(ctx, up, func(p lab.Progress) {
+		if p.Message != "" {
+			d.say("%s", p.Message)
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -143,7 +147,6 @@ func (d *demo) finish(failed error) error {
 		return nil
 	}
 	if failed != nil {
-		d.say("logs of hosts and managers are below %s until the lab is gone", d.lab.LogDir())
 		d.lastWords()
 	}
 	d.title("Cleaning up")

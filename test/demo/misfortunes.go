@@ -50,6 +50,15 @@ func (d *demo) pages(ctx context.Context) error {
 	return nil
 }
 
+// probe starts a client and waits for its first answer.
+func (d *demo) probe(ctx context.Context, s site) (*lab.Probe, error) {
+	probe, err := d.lab.Probe(ctx, lab.ProbeOptions{URL: s.url})
+	if err != nil {
+		return nil, err
+	}
+	return probe, probe.Answered(ctx)
+}
+
 // owner says where a group is.
 func (d *demo) owner(ctx context.Context, s site) (string, error) {
 	g, err := d.cluster.Group(ctx, s.group)
@@ -85,7 +94,7 @@ func (d *demo) powerCut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	probe, err := d.lab.Probe(ctx, shop.url)
+	probe, err := d.probe(ctx, shop)
 	if err != nil {
 		return err
 	}
@@ -111,12 +120,12 @@ func (d *demo) powerCut(ctx context.Context) error {
 	if err := d.story(ctx, g, from, report); err != nil {
 		return err
 	}
-	_, err = d.counted(ctx, shop, before, report.Answered)
+	_, err = d.counted(ctx, shop, before, report.Good)
 	return err
 }
 
 // story tells a failover, and wants a proof for it.
-func (d *demo) story(ctx context.Context, g *v1alpha1.ResourceGroup, from string, report lab.ProbeReport) error {
+func (d *demo) story(ctx context.Context, g *v1alpha1.ResourceGroup, from string, report *lab.ProbeReport) error {
 	f := g.Status.LastFailover
 	if f == nil || f.From != from || f.To != g.Status.Assignment.Node {
 		return fmt.Errorf("status.lastFailover does not tell of the failover from %s: %+v", from, f)
@@ -133,7 +142,7 @@ func (d *demo) story(ctx context.Context, g *v1alpha1.ResourceGroup, from string
 	d.ok("phases: detect %s, decide %s, fence %s, online %s", p.Detect.Duration.Round(time.Millisecond),
 		p.Decide.Duration.Round(time.Millisecond), p.Fence.Duration.Round(time.Millisecond), p.Online.Duration.Round(time.Millisecond))
 	for _, o := range report.Outages {
-		d.ok("the client waited %s (served by %s before, by %s after)", ms(o.Length), o.Before, o.After)
+		d.ok("the client waited %s (served by %s before, by %s after)", ms(o.Length), o.HostBefore, o.HostAfter)
 	}
 	if len(report.Outages) == 0 {
 		return fmt.Errorf("the client saw no outage: the probe saw nothing of the failover")
@@ -177,7 +186,7 @@ func (d *demo) undisturbed(ctx context.Context, act func() error) error {
 	}
 	var probes []*lab.Probe
 	for _, s := range []site{shop, news} {
-		probe, err := d.lab.Probe(ctx, s.url)
+		probe, err := d.probe(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -194,7 +203,7 @@ func (d *demo) undisturbed(ctx context.Context, act func() error) error {
 		for _, o := range report.Outages {
 			return fmt.Errorf("the clients of %s waited %s", s.group, ms(o.Length))
 		}
-		d.ok("%s: %d answers, no outage", s.url, report.Answered)
+		d.ok("%s: %d answers, no outage", s.url, report.Good)
 	}
 	after, err := d.epochs(ctx)
 	if err != nil {
@@ -209,23 +218,25 @@ func (d *demo) undisturbed(ctx context.Context, act func() error) error {
 
 func (d *demo) cutHeartbeat(ctx context.Context) error {
 	return d.undisturbed(ctx, func() error {
-		if err := d.lab.Cut(ctx, lab.Fault{From: "all", To: "all", Network: "hb"}); err != nil {
-			return err
+		for _, host := range []string{"node-a", "node-b", "node-c"} {
+			if err := d.lab.Cut(ctx, lab.Link{A: host, B: "all", Network: "hb"}); err != nil {
+				return err
+			}
 		}
 		d.say("network hb is cut between all hosts for four seconds; lan still carries heartbeats")
 		time.Sleep(4 * time.Second)
-		return d.lab.Heal(ctx, lab.Fault{From: "all", To: "all", Network: "hb"})
+		return d.lab.HealAll(ctx)
 	})
 }
 
 func (d *demo) apiOutage(ctx context.Context) error {
 	err := d.undisturbed(ctx, func() error {
-		if err := d.lab.APIStop(ctx); err != nil {
+		if err := d.lab.StopAPI(ctx); err != nil {
 			return err
 		}
 		d.say("the API server is stopped for eight seconds")
 		time.Sleep(8 * time.Second)
-		if err := d.lab.APIStart(ctx); err != nil {
+		if err := d.lab.StartAPI(ctx); err != nil {
 			return err
 		}
 		return observe.Wait(ctx, 30*time.Second, "the API server answers again", func(ctx context.Context) (bool, string, error) {

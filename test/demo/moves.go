@@ -20,12 +20,12 @@ func (d *demo) isolate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	probe, err := d.lab.Probe(ctx, news.url)
+	probe, err := d.probe(ctx, news)
 	if err != nil {
 		return err
 	}
 	d.say("%s is cut from all other hosts and from the API server; clients still reach it", from)
-	fault := lab.Fault{From: from, To: "all", Network: "all"}
+	fault := lab.Link{A: from, B: "all", Network: "all"}
 	if err := d.lab.Cut(ctx, fault); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (d *demo) isolate(ctx context.Context) error {
 	if err := d.story(ctx, g, from, report); err != nil {
 		return err
 	}
-	if _, err := d.counted(ctx, news, before, report.Answered); err != nil {
+	if _, err := d.counted(ctx, news, before, report.Good); err != nil {
 		return err
 	}
 	if err := d.lab.Heal(ctx, fault); err != nil {
@@ -92,7 +92,7 @@ func (d *demo) move(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	probe, err := d.lab.Probe(ctx, shop.url)
+	probe, err := d.probe(ctx, shop)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (d *demo) move(ctx context.Context) error {
 		return err
 	}
 	for _, o := range report.Outages {
-		d.ok("moved from %s to %s: the client waited %s", o.Before, o.After, ms(o.Length))
+		d.ok("moved from %s to %s: the client waited %s", o.HostBefore, o.HostAfter, ms(o.Length))
 	}
 	g, err := d.cluster.Group(ctx, shop.group)
 	if err != nil {
@@ -117,6 +117,6 @@ func (d *demo) move(ctx context.Context) error {
 	if _, left := g.Annotations[v1alpha1.MoveToAnnotation]; left {
 		return fmt.Errorf("the annotation of the move was carried out, but is still there")
 	}
-	_, err = d.counted(ctx, shop, before, report.Answered)
+	_, err = d.counted(ctx, shop, before, report.Good)
 	return err
 }

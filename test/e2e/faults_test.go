@@ -51,7 +51,7 @@ func TestProcessKillPastThreshold(t *testing.T) {
 // A disk that fails on one host takes its group to another.
 func TestDiskFailure(t *testing.T) {
 	ctx := begin(t)
-	must(t, theLab.DiskFail(ctx, "node-b"))
+	must(t, theLab.DiskFail(ctx, "node-b", 0))
 	must(t, cluster.WaitGroup(ctx, recovery, news.group, "online elsewhere", func(g *v1alpha1.ResourceGroup) bool {
 		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node != "node-b"
 	}))
@@ -63,9 +63,9 @@ func TestAPIOutage(t *testing.T) {
 	ctx := begin(t)
 	before := epochs(t, ctx)
 	a, b := probe(t, ctx, shop), probe(t, ctx, news)
-	must(t, theLab.APIStop(ctx))
+	must(t, theLab.StopAPI(ctx))
 	time.Sleep(6 * time.Second)
-	must(t, theLab.APIStart(ctx))
+	must(t, theLab.StartAPI(ctx))
 	must(t, observe.Wait(ctx, recovery, "the API answers", func(ctx context.Context) (bool, string, error) {
 		_, err := cluster.Group(ctx, shop.group)
 		return err == nil, "", err

@@ -24,8 +24,8 @@ func TestHostKill(t *testing.T) {
 	if g.Status.Assignment.Node != "node-c" && g.Status.Assignment.Node != "node-b" {
 		t.Errorf("went to %s", g.Status.Assignment.Node)
 	}
-	if after := ask(t, ctx, shop); after.Count < before.Count+report.Answered {
-		t.Errorf("counted %d, then acknowledged %d, now at %d: acknowledged visits are lost", before.Count, report.Answered, after.Count)
+	if after := ask(t, ctx, shop); after.Count < before.Count+report.Good {
+		t.Errorf("counted %d, then acknowledged %d, now at %d: acknowledged visits are lost", before.Count, report.Good, after.Count)
 	}
 	quiet(t, news, other)
 	want := map[string]v1alpha1.ProofType{"shop-disk": v1alpha1.ProofReservationPreempted, "shop-ip": v1alpha1.ProofAddressLeaseExpired}
@@ -82,7 +82,7 @@ func TestFrozenHost(t *testing.T) {
 	must(t, theLab.Thaw(ctx, "node-a"))
 	time.Sleep(2 * time.Second)
 	report := stop(t, p)
-	if len(report.Outages) != 1 || report.Outages[0].After != g.Status.Assignment.Node {
+	if len(report.Outages) != 1 || report.Outages[0].HostAfter != g.Status.Assignment.Node {
 		t.Errorf("want one outage, ended by %s; got %+v", g.Status.Assignment.Node, report.Outages)
 	}
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-a"))
@@ -93,7 +93,7 @@ func TestIsolation(t *testing.T) {
 	ctx := begin(t)
 	before := ask(t, ctx, news)
 	p := probe(t, ctx, news)
-	must(t, theLab.Cut(ctx, lab.Fault{From: "node-b", To: "all", Network: "all"}))
+	must(t, theLab.Cut(ctx, lab.Link{A: "node-b", B: "all", Network: "all"}))
 	cut := time.Now()
 	nothingLeft(t, ctx, news.address, "/srv/quorate/news", "node-b")
 	t.Logf("silent and stopped %s after the cut", time.Since(cut))
@@ -103,10 +103,10 @@ func TestIsolation(t *testing.T) {
 	if len(report.Outages) != 1 {
 		t.Errorf("want one outage, got %+v", report.Outages)
 	}
-	if after := ask(t, ctx, news); after.Count < before.Count+report.Answered || after.Host != g.Status.Assignment.Node {
-		t.Errorf("after %+v and %d answers: %+v", before, report.Answered, after)
+	if after := ask(t, ctx, news); after.Count < before.Count+report.Good || after.Host != g.Status.Assignment.Node {
+		t.Errorf("after %+v and %d answers: %+v", before, report.Good, after)
 	}
-	must(t, theLab.Heal(ctx, lab.Fault{From: "node-b", To: "all", Network: "all"}))
+	must(t, theLab.Heal(ctx, lab.Link{A: "node-b", B: "all", Network: "all"}))
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-b"))
 	must(t, cluster.WaitOnline(ctx, recovery, news.group, "node-b"))
 }
@@ -116,7 +116,9 @@ func TestSingleNetworkLoss(t *testing.T) {
 	ctx := begin(t)
 	before := epochs(t, ctx)
 	a, b := probe(t, ctx, shop), probe(t, ctx, news)
-	must(t, theLab.Cut(ctx, lab.Fault{From: "all", To: "all", Network: "hb"}))
+	for _, host := range hosts {
+		must(t, theLab.Cut(ctx, lab.Link{A: host, B: "all", Network: "hb"}))
+	}
 	time.Sleep(4 * time.Second)
 	quiet(t, shop, a)
 	quiet(t, news, b)
@@ -129,7 +131,7 @@ func TestSingleNetworkLoss(t *testing.T) {
 // every group is served from one place and ends Online.
 func TestOneWayCut(t *testing.T) {
 	ctx := begin(t)
-	must(t, theLab.Cut(ctx, lab.Fault{From: "node-b", To: "node-a", Network: "internal", OneWay: true}))
+	must(t, theLab.Cut(ctx, lab.Link{A: "node-b", B: "node-a", OneWay: true}))
 	time.Sleep(5 * time.Second)
 	for _, s := range []site{shop, news} {
 		must(t, cluster.WaitOnline(ctx, recovery, s.group, ""))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -56,7 +57,9 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	name := fmt.Sprintf("e2e-%d", os.Getpid())
-	theLab, err = lab.Up(ctx, lab.Options{Name: name, Hosts: len(hosts), BinDir: bin, Manifests: manifests, Progress: os.Stderr})
+	theLab, err = lab.Up(ctx, lab.Options{Name: name, Hosts: len(hosts), BinDir: bin, Manifests: manifests}, func(p lab.Progress) {
+		fmt.Fprintln(os.Stderr, p.Message)
+	})
 	if theLab != nil {
 		defer takeDown(&code)
 	}
@@ -76,6 +79,11 @@ func run(m *testing.M) (code int) {
 }
 
 func takeDown(code *int) {
+	if dir := os.Getenv("QUORATE_LOGS"); dir != "" {
+		if err := theLab.CopyLogs(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "copying the lab's logs:", err)
+		}
+	}
 	if *code != 0 && os.Getenv("QUORATE_KEEP") != "" {
 		fmt.Fprintln(os.Stderr, "QUORATE_KEEP is set: the lab is left running")
 		return
@@ -169,7 +177,7 @@ func dump(t *testing.T) {
 		}
 	}
 	for _, host := range hosts {
-		log, err := theLab.Tail(host, "agent", 25)
+		log, err := exec.CommandContext(ctx, "tail", "-n", "25", theLab.LogFile(host, "agent")).Output()
 		t.Logf("last words of the agent of %s (%v):\n%s", host, err, log)
 	}
 }

@@ -43,17 +43,17 @@ func must(t *testing.T, err error) {
 
 func probe(t *testing.T, ctx context.Context, s site) *lab.Probe {
 	t.Helper()
-	p, err := theLab.Probe(ctx, s.url)
+	p, err := theLab.Probe(ctx, lab.ProbeOptions{URL: s.url})
 	must(t, err)
-	time.Sleep(300 * time.Millisecond)
+	must(t, p.Answered(ctx))
 	return p
 }
 
-func stop(t *testing.T, p *lab.Probe) lab.ProbeReport {
+func stop(t *testing.T, p *lab.Probe) *lab.ProbeReport {
 	t.Helper()
 	report, err := p.Stop()
 	must(t, err)
-	if report.Answered == 0 {
+	if report.Good == 0 {
 		t.Fatal("the probe had no answer at all: it proves nothing")
 	}
 	return report
@@ -63,7 +63,7 @@ func stop(t *testing.T, p *lab.Probe) lab.ProbeReport {
 func quiet(t *testing.T, s site, p *lab.Probe) {
 	t.Helper()
 	for _, o := range stop(t, p).Outages {
-		t.Errorf("clients of %s waited %s (from %s to %s)", s.group, o.Length, o.Before, o.After)
+		t.Errorf("clients of %s waited %s (from %s to %s)", s.group, o.Length, o.HostBefore, o.HostAfter)
 	}
 }
 
