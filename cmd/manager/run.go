@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/discovery"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/controllers"
+	"github.com/quorate/quorate/controllers/leadership"
+)
+
+// leaseName is the name of the Lease by which managers agree on a leader.
+const leaseName = "quorate-manager"
+
+// Options are the manager's flags.
+type Options struct {
+	Kubeconfig     string
+	Node           string
+	Namespace      string
+	MetricsAddress string
+	ProbeAddress   string
+	LeaderElect    bool
+}
+
+// Run runs the manager until ctx ends. A manager that has lost its leadership starts anew in place: controllers cannot be stopped for
+// certain, a process can.
+func Run(ctx context.Context, opts Options) error {
+	log := ctrl.Log.WithName("manager")
+	cfg, err := restConfig(opts.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	if err := waitForAPI(ctx, cfg); err != nil {
+		return err
+	}
+	leading, deposed := context.WithCancel(ctx)
+	defer deposed()
+	mgr, err := newManager(cfg, opts, deposed)
+	if err != nil {
+		return err
+	}
+	if err := controllers.Setup(ctx, mgr, opts.Namespace); err != nil {
+		return err
+	}
+	err = mgr.Start(leading)
+	if ctx.Err() != nil || !elected(mgr) {
+		return err
+	}
+	log.Info("leadership was lost: starting anew as a standby", "cause", fmt.Sprint(err))
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding the manager's own program: %w", err)
+	}
+	return fmt.Errorf("starting %s anew: %w", self, syscall.Exec(self, os.Args, os.Environ()))
+}
+
+func elected(mgr manager.Manager) bool {
+	select {
+	case <-mgr.Elected():
+		return true
+	default:
+		return false
+	}
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	var (
+		cfg *rest.Config
+		err error
+	)
+	if kubeconfig == "" {
+		cfg, err = rest.InClusterConfig()
+	} else {
+		cfg, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the API server's address and identity (flag --kubeconfig %q): %w", kubeconfig, err)
+	}
+	// A failover writes all groups of a node at once; the API server's own fairness bounds it.
+	cfg.QPS = -1
+	return rest.AddUserAgent(cfg, "quorate-manager"), nil
+}
+
+// waitForAPI waits until the API server answers: a manager that is started before it is no failure.
+func waitForAPI(ctx context.Context, cfg *rest.Config) error {
+	short := rest.CopyConfig(cfg)
+	short.Timeout = 2 * time.Second
+	server, err := discovery.NewDiscoveryClientForConfig(short)
+	if err != nil {
+		return fmt.Errorf("making a client of the API server: %w", err)
+	}
+	for told := false; ; told = true {
+		_, err := server.ServerVersion()
+		if err == nil {
+			return nil
+		}
+		if !told {
+			ctrl.Log.WithName("manager").Info("waiting for the API server", "host", cfg.Host, "cause", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the API server at %s: %w", cfg.Host, err)
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// newManager makes the manager. deposed is called when another manager has taken the lead.
+func newManager(cfg *rest.Config, opts Options, deposed func()) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering kinds: %w", err)
+	}
+	if err := coordinationv1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering leases: %w", err)
+	}
+	hosts := &leadership.Hosts{}
+	lock, err := newLock(cfg, opts, hosts, deposed)
+	if err != nil {
+		return nil, err
+	}
+	shutdown := 3 * time.Second
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: scheme,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         map[client.Object]cache.ByObject{&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{opts.Namespace: {}}}},
+		},
+		Metrics:                             metricsserver.Options{BindAddress: opts.MetricsAddress},
+		HealthProbeBindAddress:              opts.ProbeAddress,
+		LeaderElection:                      opts.LeaderElect,
+		LeaderElectionResourceLockInterface: lock,
+		LeaderElectionReleaseOnCancel:       true,
+		LeaseDuration:                       new(leadership.LeaseDuration),
+		RenewDeadline:                       new(leadership.RenewDeadline),
+		RetryPeriod:                         new(leadership.RetryPeriod),
+		GracefulShutdownTimeout:             &shutdown,
+		Controller:                          config.Controller{EnableWarmup: new(true), ReconciliationTimeout: time.Minute},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	if err := watchHosts(mgr, hosts); err != nil {
+		return nil, err
+	}
+	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {
+		if err := add("ping", healthz.Ping); err != nil {
+			return nil, fmt.Errorf("adding health checks: %w", err)
+		}
+	}
+	return mgr, nil
+}
+
+// newLock makes the lock by which managers agree on a leader.
+func newLock(cfg *rest.Config, opts Options, hosts *leadership.Hosts, deposed func()) (resourcelock.Interface, error) {
+	host := opts.Node
+	if host == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("reading the host's name (or set --node): %w", err)
+		}
+		host = name
+	}
+	short := rest.CopyConfig(cfg)
+	short.Timeout = leadership.RenewDeadline / 2
+	leases, err := coordinationclient.NewForConfig(short)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of Leases: %w", err)
+	}
+	inner := &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: opts.Namespace, Name: leaseName},
+		Client:     leases,
+		LockConfig: resourcelock.ResourceLockConfig{Identity: leadership.Identity(host, string(uuid.NewUUID()))},
+	}
+	return leadership.NewLock(inner, hosts.Lost, deposed), nil
+}
+
+// watchHosts lets the lock see the cached Nodes as soon as they are complete.
+func watchHosts(mgr ctrl.Manager, hosts *leadership.Hosts) error {
+	synced := &atomic.Bool{}
+	hosts.Reader, hosts.Synced = mgr.GetCache(), synced.Load
+	return mgr.Add(afterCaches(func() { synced.Store(true) }))
+}
+
+// afterCaches is a runnable that the manager starts, leader or not, once its caches are complete.
+type afterCaches func()
+
+// Start implements manager.Runnable.
+func (f afterCaches) Start(context.Context) error {
+	f()
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (afterCaches) NeedLeaderElection() bool { return false }

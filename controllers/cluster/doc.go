@@ -1,0 +1,4 @@
+// Package cluster publishes what agents have agreed on (membership, quorum, networks) as the status of their Cluster, and performs
+// the two acts that belong to no agent: the cluster's first formation (R11), once, and the adoption of the agents' cluster id after
+// the API server was restored.
+package cluster

@@ -1,0 +1,91 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
+)
+
+// Orphans is the name of the cluster of resources whose group does not exist.
+const Orphans = ""
+
+// Liveness tells whether the reporter of a cluster is heard.
+type Liveness interface {
+	// Fresh says that the reporter of the cluster has given a sign of life lately.
+	Fresh(cluster string) bool
+	// HighestView is the highest number of a quorate view that was ever seen of the cluster; 0 for none.
+	HighestView(cluster string) uint64
+}
+
+// Reader reads inventories.
+type Reader struct {
+	Client   client.Reader
+	Liveness Liveness
+}
+
+// Read returns the objects of one cluster, ordered by name. They are shared with the cache and must not be changed. A Cluster that
+// does not exist is no error: its nodes and groups may still be there.
+func (r *Reader) Read(ctx context.Context, cluster string) (*snapshot.Objects, error) {
+	o := &snapshot.Objects{Name: cluster, Fresh: r.Liveness.Fresh(cluster)}
+	if cluster != Orphans {
+		if err := r.readCluster(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	var groups v1alpha1.ResourceGroupList
+	var resources v1alpha1.ResourceList
+	if err := r.Client.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing groups: %w", err)
+	}
+	if err := r.Client.List(ctx, &resources, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing resources: %w", err)
+	}
+	clusterOf := make(map[model.GroupKey]string, len(groups.Items))
+	for i := range groups.Items {
+		g := &groups.Items[i]
+		clusterOf[snapshot.Key(g)] = g.Spec.ClusterName
+		if g.Spec.ClusterName == cluster {
+			o.Groups = append(o.Groups, g)
+		}
+	}
+	for i := range resources.Items {
+		// A group that is not there has the cluster "", which is that of the orphans.
+		if clusterOf[snapshot.GroupKeyOf(&resources.Items[i])] == cluster {
+			o.Resources = append(o.Resources, &resources.Items[i])
+		}
+	}
+	o.Sort()
+	return o, nil
+}
+
+func (r *Reader) readCluster(ctx context.Context, o *snapshot.Objects) error {
+	cluster, quorum := &v1alpha1.Cluster{}, &v1alpha1.QuorumConfig{}
+	switch err := r.Client.Get(ctx, client.ObjectKey{Name: o.Name}, cluster); {
+	case err == nil:
+		o.Cluster = cluster
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("reading cluster %s: %w", o.Name, err)
+	}
+	switch err := r.Client.Get(ctx, client.ObjectKey{Name: o.Name}, quorum); {
+	case err == nil:
+		o.Quorum = quorum
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("reading quorum configuration %s: %w", o.Name, err)
+	}
+	var nodes v1alpha1.NodeList
+	if err := r.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing nodes: %w", err)
+	}
+	for i := range nodes.Items {
+		if nodes.Items[i].Spec.ClusterName == o.Name {
+			o.Nodes = append(o.Nodes, &nodes.Items[i])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+)
+
+// queue is the work queue of a controller.
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// Handler enqueues the cluster that an object belongs to. With a delay, events that come close together are handled together, and a
+// controller that only shows things stays out of the way of the one that decides.
+func Handler(reader client.Reader, delay time.Duration) handler.EventHandler {
+	enqueue := func(ctx context.Context, o client.Object, q queue) {
+		if o == nil {
+			return
+		}
+		for _, cluster := range clustersOf(ctx, reader, o) {
+			request := reconcile.Request{NamespacedName: types.NamespacedName{Name: cluster}}
+			if delay > 0 {
+				q.AddAfter(request, delay)
+			} else {
+				q.Add(request)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if r, ok := e.ObjectOld.(*v1alpha1.Resource); ok && r.Spec.GroupName != e.ObjectNew.(*v1alpha1.Resource).Spec.GroupName {
+				enqueue(ctx, r, q)
+			}
+			enqueue(ctx, e.ObjectNew, q)
+		},
+		DeleteFunc:  func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, e.Object, q) },
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q queue) { enqueue(ctx, e.Object, q) },
+	}
+}
+
+func clustersOf(ctx context.Context, reader client.Reader, o client.Object) []string {
+	switch object := o.(type) {
+	case *v1alpha1.Cluster:
+		return []string{object.Name}
+	case *v1alpha1.Node:
+		return []string{object.Spec.ClusterName}
+	case *v1alpha1.QuorumConfig:
+		return []string{object.Name}
+	case *v1alpha1.ResourceGroup:
+		return []string{object.Spec.ClusterName, Orphans} // its resources may only now have, or have no more, a group
+	case *v1alpha1.Resource:
+		var group v1alpha1.ResourceGroup
+		key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.GroupName}
+		if err := reader.Get(ctx, key, &group, client.UnsafeDisableDeepCopy); err != nil {
+			return []string{Orphans}
+		}
+		return []string{group.Spec.ClusterName}
+	}
+	return nil
+}
+
+// Source enqueues a cluster when its reporter falls silent or is heard again.
+func (s *Signs) Source() source.Source {
+	return source.Func(func(_ context.Context, q queue) error {
+		s.Subscribe(func(cluster string) {
+			q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: cluster}})
+		})
+		return nil
+	})
+}

@@ -1,0 +1,56 @@
+package node
+
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
+)
+
+// writeFinalizer holds a Node while it owns something, and lets it go when it does not: a Node that owns nothing can always be
+// deleted, with or without a manager.
+func (r *Reconciler) writeFinalizer(ctx context.Context, o *snapshot.Objects, n *v1alpha1.Node, owns int, view *model.View) error {
+	held := controllerutil.ContainsFinalizer(n, v1alpha1.DepartureFinalizer)
+	hold := mustStay(o, n, owns, view)
+	if held == hold || hold && n.DeletionTimestamp != nil {
+		return nil
+	}
+	changed := n.DeepCopy()
+	if hold {
+		controllerutil.AddFinalizer(changed, v1alpha1.DepartureFinalizer)
+	} else {
+		controllerutil.RemoveFinalizer(changed, v1alpha1.DepartureFinalizer)
+	}
+	if err := r.Client.Patch(ctx, changed, client.MergeFromWithOptions(n, client.MergeFromWithOptimisticLock{})); err != nil {
+		return describe("holding or letting go of", n, err)
+	}
+	return nil
+}
+
+// mustStay says that groups are on the node, or assigned to it. Without its Cluster there is nobody to move them, and a node that the
+// quorate view lacks has nothing left that it could take offline.
+func mustStay(o *snapshot.Objects, n *v1alpha1.Node, owns int, view *model.View) bool {
+	if o.Cluster == nil {
+		return false
+	}
+	if view != nil && !view.Has(model.NodeID(n.Status.ID)) {
+		return owns > 0 && n.DeletionTimestamp == nil
+	}
+	return owns > 0 || runsSomething(n)
+}
+
+func runsSomething(n *v1alpha1.Node) bool {
+	if n.Status.Agent == nil {
+		return false
+	}
+	for _, g := range n.Status.Agent.Groups {
+		if g.Epoch > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,115 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/controllers/inventory"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
+	"github.com/quorate/quorate/pkg/status"
+	"github.com/quorate/quorate/pkg/validation"
+)
+
+// Reconciler keeps the manager's part of all Resources of a cluster.
+type Reconciler struct {
+	Client    client.Client
+	Inventory *inventory.Reader
+	Clock     clock.PassiveClock
+}
+
+// SetupWithManager starts the reconciler with the manager.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, signs *inventory.Signs, delay time.Duration) error {
+	h := inventory.Handler(mgr.GetClient(), delay)
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("resource").
+		Watches(&v1alpha1.Cluster{}, h).
+		Watches(&v1alpha1.Node{}, h).
+		Watches(&v1alpha1.ResourceGroup{}, h).
+		Watches(&v1alpha1.Resource{}, h).
+		WatchesRawSource(signs.Source()).
+		Complete(r)
+}
+
+// round is what one reconciliation looks at.
+type round struct {
+	*snapshot.Objects
+	view     *model.View
+	groups   map[model.GroupKey]*v1alpha1.ResourceGroup
+	reports  map[string][]model.OwnerReport
+	findings *validation.Findings
+	now      time.Time
+}
+
+// Reconcile brings the Resources of the cluster named by the request up to date; the name "" stands for those without a group.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+	o, err := r.Inventory.Read(ctx, request.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	now := &round{
+		Objects: o, view: o.View(), groups: make(map[model.GroupKey]*v1alpha1.ResourceGroup, len(o.Groups)),
+		reports: snapshot.Reports(o.Nodes), findings: validation.Check(o), now: r.Clock.Now(),
+	}
+	for _, g := range o.Groups {
+		now.groups[snapshot.Key(g)] = g
+	}
+	var (
+		errs []error
+		next time.Duration
+	)
+	for _, res := range o.Resources {
+		wait, err := r.write(ctx, now, res)
+		if wait > 0 && (next == 0 || wait < next) {
+			next = wait
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: next}, nil
+}
+
+// write brings one resource up to date, and says when to look at it again although nothing changes.
+func (r *Reconciler) write(ctx context.Context, now *round, res *v1alpha1.Resource) (time.Duration, error) {
+	group := now.groups[snapshot.GroupKeyOf(res)]
+	res, err := r.writeFinalizer(ctx, now, res, group)
+	if err != nil || res == nil {
+		return 0, err
+	}
+	res, wait, err := r.disown(ctx, now, res, group)
+	if err != nil {
+		return 0, err
+	}
+	conditions := status.ResourceConditions(&status.ResourceFacts{
+		Resource: res, Group: group, View: now.view, Findings: now.findings.OfResource(res.Namespace, res.Name), Now: now.now,
+	})
+	if equality.Semantic.DeepEqual(res.Status.Conditions, conditions) {
+		return wait, nil
+	}
+	written := res.DeepCopy()
+	written.Status.Conditions = conditions
+	// Without the resourceVersion: the owner may write its part at the same time, and nobody else writes this one.
+	if err := r.Client.Status().Patch(ctx, written, client.MergeFrom(res)); err != nil {
+		return 0, describe("writing the conditions of", res, err)
+	}
+	return wait, nil
+}
+
+func describe(doing string, res *v1alpha1.Resource, err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // gone, or written by its owner meanwhile: the watch brings the next round
+	}
+	return fmt.Errorf("%s resource %s/%s: %w", doing, res.Namespace, res.Name, err)
+}

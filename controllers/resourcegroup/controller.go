@@ -1,0 +1,151 @@
+package resourcegroup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/controllers/inventory"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/policy"
+	"github.com/quorate/quorate/pkg/snapshot"
+	"github.com/quorate/quorate/pkg/validation"
+)
+
+const (
+	// parallelWrites bounds how many groups are written at a time.
+	parallelWrites = 16
+	// afterConflict is how soon a lost write is decided again; the watch usually brings the newer object before.
+	afterConflict = 20 * time.Millisecond
+)
+
+// Reconciler decides about all groups of a cluster.
+type Reconciler struct {
+	Client    client.Client
+	Inventory *inventory.Reader
+	Recorder  events.EventRecorder
+	Clock     clock.PassiveClock
+
+	recent inventory.Recent[*v1alpha1.ResourceGroup]
+}
+
+// SetupWithManager starts the reconciler with the manager. Nothing delays it: it is on the path of a failover.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, signs *inventory.Signs) error {
+	h := inventory.Handler(mgr.GetClient(), 0)
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("resourcegroup").
+		Watches(&v1alpha1.Cluster{}, h).
+		Watches(&v1alpha1.Node{}, h).
+		Watches(&v1alpha1.ResourceGroup{}, h).
+		Watches(&v1alpha1.Resource{}, h).
+		WatchesRawSource(signs.Source()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		Complete(r)
+}
+
+// Reconcile decides about the groups of the cluster named by the request.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+	if request.Name == inventory.Orphans {
+		return ctrl.Result{}, nil
+	}
+	o, err := r.Inventory.Read(ctx, request.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	r.overlay(o)
+	now := r.Clock.Now()
+	if err := r.removeBegunMoves(ctx, o); err != nil {
+		return outcomeOf(err)
+	}
+	round := newRound(o, r.Inventory.Liveness.HighestView(request.Name), now)
+	if err := r.write(ctx, round); err != nil {
+		return outcomeOf(err)
+	}
+	return ctrl.Result{RequeueAfter: round.next(now)}, nil
+}
+
+// outcomeOf tells a lost race, which the next round wins, from a failure.
+func outcomeOf(err error) (ctrl.Result, error) {
+	if onlyConflicts(err) {
+		return ctrl.Result{RequeueAfter: afterConflict}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+// joinedErrors is what errors.Join makes.
+type joinedErrors interface {
+	error
+	Unwrap() []error
+}
+
+func onlyConflicts(err error) bool {
+	if joined, ok := errors.AsType[joinedErrors](err); ok {
+		for _, one := range joined.Unwrap() {
+			if !onlyConflicts(one) {
+				return false
+			}
+		}
+		return true
+	}
+	return apierrors.IsConflict(err)
+}
+
+// overlay puts own writes that the cache does not show yet in the place of what they replaced.
+func (r *Reconciler) overlay(o *snapshot.Objects) {
+	for i, g := range o.Groups {
+		o.Groups[i] = r.recent.Newest(g)
+	}
+}
+
+// round is one decision about a cluster with all that was looked at for it.
+type round struct {
+	objects  *snapshot.Objects
+	findings *validation.Findings
+	snapshot *model.Snapshot
+	plan     policy.Result
+	byGroup  map[model.GroupKey][]*v1alpha1.Resource
+	nodes    map[string]*v1alpha1.Node
+	decided  map[model.GroupKey]*policy.Decision
+	now      time.Time
+}
+
+func newRound(o *snapshot.Objects, highestView uint64, now time.Time) *round {
+	findings := validation.Check(o)
+	s := snapshot.Build(o, snapshot.Options{Invalid: findings.InvalidGroups(o), HighestView: highestView})
+	r := &round{
+		objects: o, findings: findings, snapshot: s, byGroup: o.ResourcesByGroup(), now: now,
+		nodes: make(map[string]*v1alpha1.Node, len(o.Nodes)), decided: map[model.GroupKey]*policy.Decision{},
+	}
+	for _, n := range o.Nodes {
+		r.nodes[n.Name] = n
+	}
+	// A cluster whose object is gone decides nothing; its groups are only let go.
+	if o.Cluster != nil {
+		r.plan = policy.Plan(s, now)
+	}
+	for i := range r.plan.Decisions {
+		r.decided[r.plan.Decisions[i].Group] = &r.plan.Decisions[i]
+	}
+	return r
+}
+
+// next is when to look again although nothing changes; 0 for never.
+func (r *round) next(now time.Time) time.Duration {
+	next := r.plan.NextCheck
+	if deadline := r.nextDeparture(); !deadline.IsZero() && (next.IsZero() || deadline.Before(next)) {
+		next = deadline
+	}
+	if next.IsZero() {
+		return 0
+	}
+	return max(next.Sub(now), time.Millisecond)
+}

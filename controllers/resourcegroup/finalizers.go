@@ -1,0 +1,103 @@
+package resourcegroup
+
+import (
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
+)
+
+// departureMargin is added to the self-fence timeout before an owner that was lost from the view counts as stopped for a deletion:
+// the witness wait, the promises' margin, and clocks that differ.
+const departureMargin = 10 * time.Second
+
+// abandoned says that nobody is left who could take a group offline, so that holding it would hold it for ever.
+func (r *round) abandoned() bool {
+	return r.objects.Cluster == nil || len(r.objects.Nodes) == 0
+}
+
+// mustHold says that the group lacks the finalizer that it needs.
+func (r *round) mustHold(g *v1alpha1.ResourceGroup) bool {
+	return g.DeletionTimestamp == nil && !r.abandoned() && !controllerutil.ContainsFinalizer(g, v1alpha1.OfflineFirstFinalizer)
+}
+
+// mayLetGo says that a group that is being deleted is offline everywhere (rule O11): it never ran, or it is withdrawn and every
+// earlier owner is either proven harmless or lost for longer than it may go on.
+func (r *round) mayLetGo(g *v1alpha1.ResourceGroup, i int) bool {
+	if g.DeletionTimestamp == nil || !controllerutil.ContainsFinalizer(g, v1alpha1.OfflineFirstFinalizer) {
+		return false
+	}
+	if r.abandoned() {
+		return true
+	}
+	model := &r.snapshot.Groups[i]
+	if r.runsAnywhere(model) {
+		return false
+	}
+	a := snapshot.Assignment(g.Status.Assignment)
+	if a.Epoch == 0 {
+		return true
+	}
+	return a.Node == "" && !r.now.Before(r.departure(a))
+}
+
+// runsAnywhere says that a node of the view still has something of the group.
+func (r *round) runsAnywhere(g *model.Group) bool {
+	for _, report := range g.Reports {
+		generation, member := r.snapshot.View.Generation(report.ID)
+		if report.Running > 0 && member && generation == report.Generation {
+			return true
+		}
+	}
+	return false
+}
+
+// departure is when every earlier owner of a withdrawn group counts as stopped: at once if none is unproven, never while one of them
+// is in the view, and else when the time that a lost node may go on has passed.
+func (r *round) departure(a model.Assignment) time.Time {
+	if len(a.Unproven) == 0 {
+		return time.Time{}
+	}
+	view := r.snapshot.View
+	if view == nil {
+		return r.now.Add(time.Hour)
+	}
+	for _, o := range a.Unproven {
+		if generation, member := view.Generation(o.ID); member && generation == o.Generation {
+			return r.now.Add(time.Hour) // its report, or a new view, brings the next round
+		}
+	}
+	since := a.Time
+	if view.Installed.After(since) {
+		since = view.Installed
+	}
+	timeout := time.Second
+	if fence := r.objects.Cluster.Spec.SelfFence.Timeout; fence != nil {
+		timeout = fence.Duration
+	}
+	return since.Add(timeout + departureMargin)
+}
+
+// nextDeparture is the earliest time at which a deletion that waits for a lost owner can go on; zero for none.
+func (r *round) nextDeparture() time.Time {
+	var next time.Time
+	if r.abandoned() {
+		return next
+	}
+	for i, g := range r.objects.Groups {
+		a := r.snapshot.Groups[i].Assignment
+		if d := r.decided[snapshot.Key(g)]; d != nil {
+			a = d.Assignment
+		}
+		if g.DeletionTimestamp == nil || !a.Withdrawn() {
+			continue
+		}
+		if at := r.departure(a); at.After(r.now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}

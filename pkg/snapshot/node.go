@@ -1,0 +1,101 @@
+package snapshot
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+)
+
+func nodeOf(n *v1alpha1.Node, view *model.View) model.Node {
+	node := model.Node{
+		Name:             n.Name,
+		ID:               model.NodeID(n.Status.ID),
+		Generation:       model.Generation(n.Status.Generation),
+		State:            NodeState(n, view),
+		Role:             model.Role(n.Spec.Role),
+		Availability:     availability(n),
+		FailbackOnResume: model.FailbackOnResume(n.Spec.FailbackOnResume),
+		Maintenance:      n.Spec.Maintenance,
+		Quarantined:      meta.IsStatusConditionTrue(n.Status.Conditions, v1alpha1.NodeConditionQuarantined),
+		FaultDomain:      n.Spec.FaultDomain,
+		Capacity:         amounts(n.Spec.Capacity),
+		JoinEpoch:        uint64(n.Status.Joins),
+	}
+	if node.Role == "" {
+		node.Role = model.RoleActive
+	}
+	if n.Status.JoinedAt != nil {
+		node.JoinedAt = n.Status.JoinedAt.Time
+	}
+	if generation, ok := view.Generation(node.ID); ok {
+		node.Generation = generation
+		node.Connected = reachesAPI(view, node.ID)
+	}
+	if agent := n.Status.Agent; agent != nil {
+		if agent.Guards != nil {
+			node.GuardsAddresses, node.Watchdog = agent.Guards.Addresses, agent.Guards.Watchdog
+		}
+		for _, disk := range agent.Disks {
+			if !disk.Visible {
+				if node.HiddenDisks == nil {
+					node.HiddenDisks = map[string]bool{}
+				}
+				node.HiddenDisks[disk.Device] = true
+			}
+		}
+	}
+	return node
+}
+
+// availability is what the operator wants of the node. One that is being deleted is to be left by its groups.
+func availability(n *v1alpha1.Node) model.Availability {
+	switch {
+	case n.DeletionTimestamp != nil:
+		return model.Drained
+	case n.Spec.Availability == "":
+		return model.Available
+	default:
+		return model.Availability(n.Spec.Availability)
+	}
+}
+
+// NodeState is what the cluster thinks of a node, by the view that decides; a nil view is none.
+func NodeState(n *v1alpha1.Node, view *model.View) model.NodeState {
+	switch {
+	case view == nil && n.Status.Joins == 0:
+		return model.NodeJoining
+	case view == nil:
+		return model.NodeUnknown
+	case n.Status.ID != 0 && view.Has(model.NodeID(n.Status.ID)):
+		if availability(n) != model.Available {
+			return model.NodePaused
+		}
+		return model.NodeUp
+	case n.Status.Joins == 0:
+		return model.NodeJoining
+	default:
+		return model.NodeDown
+	}
+}
+
+func reachesAPI(view *model.View, id model.NodeID) bool {
+	for _, m := range view.Members {
+		if m.ID == id {
+			return m.ReachesAPI
+		}
+	}
+	return false
+}
+
+// amounts are in milli-units; nil for none.
+func amounts(q v1alpha1.Quantities) map[string]int64 {
+	if len(q) == 0 {
+		return nil
+	}
+	out := make(map[string]int64, len(q))
+	for name, quantity := range q {
+		out[name] = quantity.MilliValue()
+	}
+	return out
+}

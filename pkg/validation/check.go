@@ -1,0 +1,73 @@
+package validation
+
+import (
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
+)
+
+// scope is what the rules read: the objects and a few indexes over them.
+type scope struct {
+	*snapshot.Objects
+	groups    map[model.GroupKey]*v1alpha1.ResourceGroup
+	resources map[model.GroupKey][]*v1alpha1.Resource // by group
+	networks  map[string]*v1alpha1.ClusterNetwork
+	nodes     map[string]bool
+}
+
+// rules in the order in which their findings count: the first one is what a condition shows.
+var rules = []func(*scope) []Finding{
+	unknownCluster,      // the Cluster is not there
+	missingGroup,        // a resource without its group
+	unsupported,         // modes and types whose behaviour is not there yet
+	notAllowed,          // what the Cluster does not list may not run on its hosts
+	missingDependencies, // a dependency that is not in the group
+	dependencyCycles,    // resources that wait for each other
+	groupCycles,         // groups that wait for each other
+	noCommonOwner,       // resources that cannot run on one node together
+	unknownNetworks,     // a network that the Cluster does not have, or has not for clients
+	addressesOutside,    // an address that its network cannot carry
+	addressesTwice,      // one address, two users
+	disksTwice,          // one disk, two groups
+	missingProviders,    // a name without an address, a share without a disk
+	unknownTimeZones,    // a failback window nobody can compute
+	unknownNames,        // names of nodes and groups that are not there: a warning
+}
+
+// Check applies every rule to the objects of one cluster.
+func Check(o *snapshot.Objects) *Findings {
+	s := &scope{
+		Objects:   o,
+		groups:    make(map[model.GroupKey]*v1alpha1.ResourceGroup, len(o.Groups)),
+		resources: o.ResourcesByGroup(),
+		networks:  map[string]*v1alpha1.ClusterNetwork{},
+		nodes:     make(map[string]bool, len(o.Nodes)),
+	}
+	for _, g := range o.Groups {
+		s.groups[snapshot.Key(g)] = g
+	}
+	for _, n := range o.Nodes {
+		s.nodes[n.Name] = true
+	}
+	if o.Cluster != nil {
+		for i := range o.Cluster.Spec.Networks {
+			s.networks[o.Cluster.Spec.Networks[i].Name] = &o.Cluster.Spec.Networks[i]
+		}
+	}
+	findings := &Findings{groups: map[model.GroupKey][]Finding{}, resources: map[model.GroupKey][]Finding{}}
+	for _, rule := range rules {
+		findings.add(rule(s))
+	}
+	findings.sort()
+	return findings
+}
+
+func (s *scope) eachResource(check func(*v1alpha1.Resource) (Finding, bool)) []Finding {
+	var found []Finding
+	for _, r := range s.Resources {
+		if f, bad := check(r); bad {
+			found = append(found, f)
+		}
+	}
+	return found
+}

@@ -1,0 +1,120 @@
+package validation
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/snapshot"
+)
+
+// notAllowed refuses what no entry of the Cluster's allowedResourceTypes allows: the type in the namespace, and with it the path
+// and the device on the hosts.
+func notAllowed(s *scope) []Finding {
+	if s.Cluster == nil {
+		return nil
+	}
+	return s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
+		if s.groups[snapshot.GroupKeyOf(r)] == nil {
+			return Finding{}, false
+		}
+		return s.allowed(r)
+	})
+}
+
+func (s *scope) allowed(r *v1alpha1.Resource) (Finding, bool) {
+	var entries []v1alpha1.AllowedResourceTypes
+	for _, entry := range s.Cluster.Spec.AllowedResourceTypes {
+		if listed(entry.Namespaces, r.Namespace) && listed(entry.Types, string(r.Spec.Type)) {
+			entries = append(entries, entry)
+		}
+	}
+	if len(entries) == 0 {
+		return aboutResource(r, "spec.type", v1alpha1.ResourceReasonNotAllowed,
+			fmt.Sprintf("Cluster %s: spec.allowedResourceTypes does not allow %s in namespace %s", s.Name, r.Spec.Type, r.Namespace)), true
+	}
+	if slices.ContainsFunc(entries, func(e v1alpha1.AllowedResourceTypes) bool { return mountAllowed(r, e) && deviceAllowed(r, e) }) {
+		return Finding{}, false
+	}
+	if !slices.ContainsFunc(entries, func(e v1alpha1.AllowedResourceTypes) bool { return mountAllowed(r, e) }) {
+		return aboutResource(r, mountField(r), v1alpha1.ResourceReasonNotAllowed,
+			fmt.Sprintf("%s is below none of the mountRoots that Cluster %s allows namespace %s", mountPath(r), s.Name, r.Namespace)), true
+	}
+	return aboutResource(r, diskField(r), v1alpha1.ResourceReasonNotAllowed,
+		fmt.Sprintf("%s is none of the devices that Cluster %s allows namespace %s", snapshot.Disk(r), s.Name, r.Namespace)), true
+}
+
+func listed(list []string, value string) bool {
+	return slices.Contains(list, "*") || slices.Contains(list, value)
+}
+
+func mountAllowed(r *v1alpha1.Resource, e v1alpha1.AllowedResourceTypes) bool {
+	mount := mountPath(r)
+	return mount == "" || slices.ContainsFunc(e.MountRoots, func(root string) bool { return below(mount, root) && path.Clean(mount) != path.Clean(root) })
+}
+
+func deviceAllowed(r *v1alpha1.Resource, e v1alpha1.AllowedResourceTypes) bool {
+	device := snapshot.Disk(r)
+	return device == "" || slices.ContainsFunc(e.Devices, func(pattern string) bool {
+		matches, err := path.Match(pattern, path.Clean(device))
+		return err == nil && matches
+	})
+}
+
+// below says that p is root or in it, once both are cleaned of dots.
+func below(p, root string) bool {
+	if p == "" || root == "" {
+		return false
+	}
+	p, root = path.Clean(p), path.Clean(root)
+	return p == root || root == "/" || strings.HasPrefix(p, root+"/")
+}
+
+func mountPath(r *v1alpha1.Resource) string {
+	switch {
+	case r.Spec.PhysicalDisk != nil:
+		return r.Spec.PhysicalDisk.MountPath
+	case r.Spec.LoopbackDisk != nil:
+		return r.Spec.LoopbackDisk.MountPath
+	}
+	return ""
+}
+
+func mountField(r *v1alpha1.Resource) string {
+	if r.Spec.PhysicalDisk != nil {
+		return "spec.physicalDisk.mountPath"
+	}
+	return "spec.loopbackDisk.mountPath"
+}
+
+func diskField(r *v1alpha1.Resource) string {
+	if r.Spec.PhysicalDisk != nil {
+		return "spec.physicalDisk.device"
+	}
+	return "spec.loopbackDisk.file"
+}
+
+// disksTwice gives a disk to one group only: fencing works on whole disks. The older resource keeps it.
+func disksTwice(s *scope) []Finding {
+	users := map[string][]*v1alpha1.Resource{}
+	for _, r := range s.Resources {
+		if disk := snapshot.Disk(r); disk != "" && s.groups[snapshot.GroupKeyOf(r)] != nil {
+			users[path.Clean(disk)] = append(users[path.Clean(disk)], r)
+		}
+	}
+	var found []Finding
+	for _, disk := range sortedKeys(users) {
+		list := users[disk]
+		slices.SortFunc(list, olderFirst)
+		for _, r := range list[1:] {
+			if snapshot.GroupKeyOf(r) == snapshot.GroupKeyOf(list[0]) && r.Spec.PhysicalDisk != nil && r.Spec.PhysicalDisk.LVM != nil {
+				continue // several volumes of one disk may belong to one group
+			}
+			found = append(found, aboutResource(r, diskField(r), v1alpha1.ResourceReasonDiskInUse,
+				fmt.Sprintf("%s is the disk of Resource %s/%s of group %s", disk, list[0].Namespace, list[0].Name, list[0].Spec.GroupName)))
+		}
+	}
+	return found
+}
