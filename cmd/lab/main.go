@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,9 +13,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := cli.New().ExecuteContext(ctx)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "quorate-lab:", err)
-	}
-	os.Exit(cli.ExitCode(err)) //nolint:gocritic // the process ends here, with or without stop
+	os.Exit(cli.Report(os.Stderr, cli.New().ExecuteContext(ctx))) //nolint:gocritic // the process ends here, with or without stop
 }

@@ -27,3 +27,14 @@ func (l *Lab) Repair(ctx context.Context) error {
 	}
 	return errors.Join(append(errs, l.repairAPI(ctx, status))...)
 }
+
+func (l *Lab) repairAPI(ctx context.Context, status *Status) error {
+	switch status.API {
+	case protocol.APIStopped:
+		return l.StartAPI(ctx)
+	case protocol.APIFrozen:
+		return l.ThawAPI(ctx)
+	case protocol.APIReady, protocol.APIStarting, protocol.APINone:
+	}
+	return nil
+}

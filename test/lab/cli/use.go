@@ -26,7 +26,12 @@ func kubeconfigCommand(f *flags) *cobra.Command {
 func execCommand(f *flags) *cobra.Command {
 	c := f.simple("exec HOST -- COMMAND [ARGUMENT...]", "Run a command on a host (also on client and api)", cobra.MinimumNArgs(2),
 		func(c *cobra.Command, l *lab.Lab, args []string) error {
-			return l.ExecStreams(c.Context(), lab.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, args[0], args[1:]...)
+			// Flags end at the host, so that the command's own are not taken for ours; the dashes between are for people.
+			command := args[1:]
+			if command[0] == "--" {
+				command = command[1:]
+			}
+			return l.ExecStreams(c.Context(), lab.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, args[0], command...)
 		})
 	c.Flags().SetInterspersed(false)
 	return c
@@ -120,13 +125,18 @@ func printOutage(w io.Writer, o lab.Outage) {
 		o.Start.Wall.Format("15:04:05.000"), end, dash([]string{o.HostBefore}), dash([]string{o.HostAfter}), o.Failed, strings.Join(errs, ", "))
 }
 
-// ExitCode is the exit code that an error of a command means.
-func ExitCode(err error) int {
+// Report writes an error for people and returns the exit code that it means. The bad end of a command on a host is that command's to
+// explain.
+func Report(w io.Writer, err error) int {
 	var exit *enter.ExitError
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &exit):
+	case errors.As(err, &exit) && !exit.NotFound:
+		return exit.Code
+	}
+	fmt.Fprintln(w, "quorate-lab:", err)
+	if exit != nil {
 		return exit.Code
 	}
 	return 1

@@ -40,10 +40,15 @@ type ExitError struct {
 	Code int
 	Host string
 	Args []string
+	// NotFound says that there is no such command, which nothing else has told yet.
+	NotFound bool
 }
 
 // Error tells the command and its exit code.
 func (e *ExitError) Error() string {
+	if e.NotFound {
+		return fmt.Sprintf("%s: command not found", e.Args[0])
+	}
 	return fmt.Sprintf("on %s: %s: exit code %d", e.Host, strings.Join(e.Args, " "), e.Code)
 }
 
@@ -160,5 +165,5 @@ func find(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", &ExitError{Code: 127, Args: []string{name + ": command not found"}}
+	return "", &ExitError{Code: 127, Args: []string{name}, NotFound: true}
 }
