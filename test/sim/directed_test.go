@@ -282,7 +282,7 @@ func TestLeave(t *testing.T) {
 			w := calmWorld(t, Options{Nodes: tc.nodes})
 			run(t, w, 2*time.Second)
 			h := w.Host(tc.leave)
-			h.step("leave", h.machine.Leave)
+			h.step(h.machine.Leave)
 			within(t, w, hold/2, "leave", func() bool {
 				return !h.On() && w.Settled(tc.left...)
 			})

@@ -147,7 +147,7 @@ func (w *World) leave(h *Host) {
 	}
 	w.trace("host %d leaves", h.id)
 	life := h.life
-	h.step("leave", h.machine.Leave)
+	h.step(h.machine.Leave)
 	w.After(w.between(time.Second, 4*time.Second), func() {
 		switch {
 		case h.life == life:
@@ -170,7 +170,7 @@ func (w *World) reconfigure() {
 			}
 			cfg := w.cfg
 			cfg.Self = h.id
-			h.step("config", func(now time.Duration) {
+			h.step(func(now time.Duration) {
 				if err := h.machine.SetConfig(cfg, now); err != nil {
 					w.fail("host %d: %v", h.id, err)
 				}

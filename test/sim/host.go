@@ -88,7 +88,7 @@ func (h *Host) launch() {
 	if !st.Ready {
 		h.cleanLater()
 	}
-	h.step("launch", m.Tick)
+	h.step(m.Tick)
 }
 
 // reload passes the tmpfs through its encoding, as a real agent does.
@@ -120,7 +120,7 @@ func (h *Host) cleanLater() {
 			return
 		}
 		h.w.check.cleaned(h)
-		h.step("clean", func(now time.Duration) { h.machine.SetReady(true, now) })
+		h.step(func(now time.Duration) { h.machine.SetReady(true, now) })
 	})
 }
 
@@ -138,16 +138,18 @@ func (h *Host) deliver(msg *membership.Message) {
 }
 
 func (h *Host) receive(msg *membership.Message) {
-	h.step("receive", func(now time.Duration) {
-		err := h.machine.Receive(now, msg)
-		if err != nil && !errors.Is(err, membership.ErrOldSequence) && !errors.Is(err, membership.ErrOldIncarnation) {
-			h.w.fail("host %d: %v", h.id, err)
-		}
-	})
+	h.step(func(now time.Duration) { h.take(now, msg) })
+}
+
+func (h *Host) take(now time.Duration, msg *membership.Message) {
+	err := h.machine.Receive(now, msg)
+	if err != nil && !errors.Is(err, membership.ErrOldSequence) && !errors.Is(err, membership.ErrOldIncarnation) {
+		h.w.fail("host %d: %v", h.id, err)
+	}
 }
 
 // step calls the machine and carries out what it asks for, in the order that its package prescribes.
-func (h *Host) step(_ string, do func(now time.Duration)) {
+func (h *Host) step(do func(now time.Duration)) {
 	if h.machine == nil || h.w.err != nil {
 		return
 	}
@@ -173,14 +175,16 @@ func (h *Host) synced(life int) {
 	h.drain()
 }
 
-// drain reads the socket empty before any timer is looked at (freeze and thaw).
+// drain reads the socket empty before any timer is looked at (freeze and thaw), and carries out what comes of it at once.
 func (h *Host) drain() {
-	for len(h.inbox) > 0 && !h.busy && !h.frozen && h.machine != nil {
-		msg := h.inbox[0]
-		h.inbox = h.inbox[1:]
-		h.receive(msg)
-	}
-	h.arm()
+	msgs := h.inbox
+	h.inbox = nil
+	h.step(func(now time.Duration) {
+		for _, msg := range msgs {
+			h.take(now, msg)
+		}
+		h.machine.Tick(now)
+	})
 }
 
 func (h *Host) finish(rd *membership.Ready) {
@@ -223,7 +227,7 @@ func (h *Host) arm() {
 	life := h.life
 	h.w.After(at-h.w.now, func() {
 		if h.life == life && h.machine != nil && !h.frozen && !h.busy && h.wake == at {
-			h.step("tick", h.machine.Tick)
+			h.step(h.machine.Tick)
 		}
 	})
 }

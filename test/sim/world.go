@@ -81,7 +81,7 @@ func NewWorld(opts Options) *World {
 	first := quorum.NewRecord(1, 0, voters)
 	for _, h := range w.Hosts {
 		h.boot()
-		h.step("form", func(now time.Duration) {
+		h.step(func(now time.Duration) {
 			if err := h.machine.Form(*first, now); err != nil {
 				w.fail("form on %d: %v", h.id, err)
 			}
