@@ -7,11 +7,15 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/quorate/quorate/test/bench"
+	"github.com/quorate/quorate/test/demo"
 	"github.com/quorate/quorate/test/lab/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(cli.Report(os.Stderr, cli.New().ExecuteContext(ctx))) //nolint:gocritic // the process ends here, with or without stop
+	root := cli.New()
+	root.AddCommand(demo.Command(), bench.Command())
+	os.Exit(cli.Report(os.Stderr, root.ExecuteContext(ctx))) //nolint:gocritic // the process ends here, with or without stop
 }
