@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Generates what follows from api/: deep copies, CRDs (config/crd/bases) and apply configurations (api/applyconfiguration).
+# Generates what follows from api/: deep copies, CRDs (config/crd/bases), apply configurations (api/applyconfiguration) and the
+# reference of the fields (docs/reference/api.md).
 # The result depends on nothing but the sources and the pinned controller-gen, so that `git diff` after a run shows drift.
 #
 # CONTROLLER_GEN names a controller-gen to use; by default the one that hack/tools pins is built into bin/.
@@ -27,3 +28,7 @@ rmdir api/applyconfiguration/api
 grep -rlZ 'applyconfiguration/api/v1alpha1' api/applyconfiguration |
 	xargs -0 --no-run-if-empty sed -i 's#applyconfiguration/api/v1alpha1#applyconfiguration/v1alpha1#g'
 gofmt -w api/applyconfiguration
+
+mkdir -p docs/reference
+go run ./hack/apidoc config/crd/bases >docs/reference/api.md.new
+mv docs/reference/api.md.new docs/reference/api.md

@@ -4,7 +4,7 @@ import "testing"
 
 func TestResourceRefusals(t *testing.T) {
 	testRefusals(t, "Resource", map[string]refusal{
-		"unknown field":        {`{spec: {ipAddress: {adress: x}}}`, []string{`unknown field "spec.ipAddress.adress"`}},
+		"unknown field":        {`{spec: {ipAddress: {addr: x}}}`, []string{`unknown field "spec.ipAddress.addr"`}},
 		"type unknown":         {`{spec: {type: Disk}}`, []string{"spec.type"}},
 		"no parameters":        {`{spec: {ipAddress: null}}`, []string{"spec.ipAddress", "must be set for type IPAddress"}},
 		"other parameters":     {`{spec: {type: OCF}}`, []string{"spec.ocf", "must be set for type OCF"}},
