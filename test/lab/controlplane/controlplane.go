@@ -45,15 +45,19 @@ var admin = pki.Identity{User: "lab-setup", Groups: []string{"system:masters"}}
 // ControlPlane knows how to run and reach the API server.
 type ControlPlane struct {
 	keyDir, assetDir string
+	binaries         map[string]string // by name: the files that the links in assetDir lead to
 	client           *http.Client
 }
 
 // New writes keys and certificates into keyDir and checks that assetDir holds the binaries.
 func New(authority *pki.Authority, assetDir, keyDir string) (*ControlPlane, error) {
+	binaries := map[string]string{}
 	for _, name := range []string{Etcd, APIServer, "kubectl"} {
-		if _, err := os.Stat(filepath.Join(assetDir, name)); err != nil {
+		path, err := filepath.EvalSymlinks(filepath.Join(assetDir, name))
+		if err != nil {
 			return nil, fmt.Errorf("control plane: %w: build it with make controlplane", err)
 		}
+		binaries[name] = path
 	}
 	server, err := authority.Server("kube-apiserver", Address, "127.0.0.1", "::1", "localhost", "kubernetes.default.svc")
 	if err != nil {
@@ -74,7 +78,7 @@ func New(authority *pki.Authority, assetDir, keyDir string) (*ControlPlane, erro
 			return nil, fmt.Errorf("control plane: %w", err)
 		}
 	}
-	c := &ControlPlane{keyDir: keyDir, assetDir: assetDir}
+	c := &ControlPlane{keyDir: keyDir, assetDir: assetDir, binaries: binaries}
 	if err := authority.WriteKubeconfig(c.AdminKubeconfig(), Server(), admin); err != nil {
 		return nil, err
 	}
@@ -111,7 +115,11 @@ func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assetDir, "kube
 
 // Binds are what the API host needs to see of the machine.
 func (c *ControlPlane) Binds() []host.Bind {
-	return []host.Bind{{Source: c.assetDir, Target: assets, ReadOnly: true}, {Source: c.keyDir, Target: keys, ReadOnly: true}}
+	return []host.Bind{
+		{Source: c.keyDir, Target: keys, ReadOnly: true},
+		{Source: c.binaries[Etcd], Target: assets + "/" + Etcd, ReadOnly: true},
+		{Source: c.binaries[APIServer], Target: assets + "/" + APIServer, ReadOnly: true},
+	}
 }
 
 // Processes are what the API host runs. They start when [ControlPlane.Start] says so, and are not restarted.
