@@ -1,0 +1,169 @@
+package loopbackdisk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// shutdownCommand is FS_IOC_SHUTDOWN of ext4 and XFS: _IOR('X', 125, __u32). From then on nothing reaches the disk.
+const shutdownCommand = 0x8004587d
+
+// shutdownNoFlush drops the journal too.
+const shutdownNoFlush = 2
+
+// mounted is what is mounted at a path.
+type mounted struct{ *mountinfo.Info }
+
+// isLoop reports whether it is the loop device's.
+func (m mounted) isLoop(device string) bool {
+	return m.Info != nil && m.Major == loopMajor && m.Minor == loopNumber(device)
+}
+
+// ill returns why the file system no longer takes writes, by its own word; empty when it does.
+func (m mounted) ill(wantReadOnly bool) string {
+	options := strings.Split(m.VFSOptions+","+m.Options, ",")
+	switch {
+	case slices.Contains(options, "shutdown"):
+		return "it is shut down"
+	case slices.Contains(options, "emergency_ro"):
+		return "it has become read-only after an error"
+	case !wantReadOnly && slices.Contains(options, "ro"):
+		return "it is read-only"
+	}
+	return ""
+}
+
+// findMount returns the topmost mount at the path, if there is one. It does not touch the path, which may hang.
+func findMount(path string) (mounted, bool, error) {
+	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) { return i.Mountpoint != path, false })
+	if err != nil {
+		return mounted{}, false, fmt.Errorf("reading the mounts: %w", err)
+	}
+	if len(infos) == 0 {
+		return mounted{}, false, nil
+	}
+	return mounted{infos[len(infos)-1]}, true, nil
+}
+
+// flagsOf are the mount options that are flags; the others go to the file system as they are.
+var flagsOf = map[string]struct {
+	set, clear uintptr
+}{
+	"defaults": {}, "rw": {clear: unix.MS_RDONLY}, "ro": {set: unix.MS_RDONLY},
+	"noatime": {set: unix.MS_NOATIME}, "nodiratime": {set: unix.MS_NODIRATIME}, "relatime": {set: unix.MS_RELATIME},
+	"strictatime": {set: unix.MS_STRICTATIME}, "lazytime": {set: unix.MS_LAZYTIME},
+	"nosuid": {set: unix.MS_NOSUID}, "nodev": {set: unix.MS_NODEV}, "noexec": {set: unix.MS_NOEXEC},
+	"suid": {clear: unix.MS_NOSUID}, "dev": {clear: unix.MS_NODEV}, "exec": {clear: unix.MS_NOEXEC},
+	"sync": {set: unix.MS_SYNCHRONOUS}, "async": {clear: unix.MS_SYNCHRONOUS}, "dirsync": {set: unix.MS_DIRSYNC},
+}
+
+// mountOptions splits options into flags and the file system's own. Of options of one name the last one wins, so what the spec says
+// comes after what is built in.
+func mountOptions(builtIn, spec []string) (flags uintptr, data string) {
+	var own []string
+	for _, option := range append(slices.Clone(builtIn), spec...) {
+		if f, found := flagsOf[option]; found {
+			flags = flags&^f.clear | f.set
+			continue
+		}
+		own = append(own, option)
+	}
+	return flags, strings.Join(own, ",")
+}
+
+// unmount detaches the mount if nobody uses it. Users that are about to end are waited for a moment.
+func unmount(ctx context.Context, path string) error {
+	const patience = time.Second
+	for begin := time.Now(); ; {
+		err := unix.Unmount(path, 0)
+		if err == nil || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			return nil // EINVAL: it is no mount point any more
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("unmounting %s: %w", path, err)
+		}
+		if time.Since(begin) > patience || ctx.Err() != nil {
+			return fmt.Errorf("unmounting %s: it is in use by %s: %w", path, users(path), err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// shutDown makes the file system refuse everything, and drop what has not reached the disk.
+func shutDown(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening %s to shut it down: %w", path, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.IoctlSetPointerInt(fd, shutdownCommand, shutdownNoFlush); err != nil && !errors.Is(err, unix.EIO) {
+		return fmt.Errorf("shutting the file system on %s down: %w", path, err)
+	}
+	return nil
+}
+
+// maxUsers is how many users of a mount a message names.
+const maxUsers = 5
+
+// users names processes that have something below the path open.
+func users(path string) string {
+	var found []string
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return "unknown processes"
+	}
+	for _, proc := range procs {
+		if !uses(proc, path) {
+			continue
+		}
+		if len(found) == maxUsers {
+			found = append(found, "others")
+			break
+		}
+		name, err := os.ReadFile(filepath.Join(proc, "comm"))
+		if err != nil {
+			continue
+		}
+		found = append(found, fmt.Sprintf("%s (%s)", filepath.Base(proc), strings.TrimSpace(string(name))))
+	}
+	if len(found) == 0 {
+		return "a mount below it, another mount namespace or the kernel"
+	}
+	return "process " + strings.Join(found, ", ")
+}
+
+func uses(proc, path string) bool {
+	below := func(link string) bool {
+		target, err := os.Readlink(link)
+		return err == nil && (target == path || strings.HasPrefix(target, path+"/"))
+	}
+	for _, link := range []string{"cwd", "root", "exe"} {
+		if below(filepath.Join(proc, link)) {
+			return true
+		}
+	}
+	for _, dir := range []string{"fd", "map_files"} {
+		entries, err := os.ReadDir(filepath.Join(proc, dir))
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if below(filepath.Join(proc, dir, e.Name())) {
+				return true
+			}
+		}
+	}
+	return false
+}
