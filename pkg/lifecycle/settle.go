@@ -49,7 +49,10 @@ func (m *Machine) emit(op Op, r *resource) uint64 {
 func (m *Machine) launch(op Op, r *resource) {
 	r.op = &flight{op: op, epoch: m.epoch(), started: m.now, progress: m.now}
 	r.op.serial = m.emit(op, r)
-	r.retryAt, r.denied = 0, false
+	r.retryAt = 0
+	if op == OpReserve || op == OpOnline {
+		r.denied = false
+	}
 }
 
 // cancel asks for an op's end; it is waited for a little, see timeouts.
