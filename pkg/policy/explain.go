@@ -13,7 +13,9 @@ func Explain(s *model.Snapshot, key model.GroupKey, now time.Time) []Candidate {
 	if s.View == nil || !s.View.Quorate {
 		return nil
 	}
-	p.indexPlaces()
+	p.indexNodes()
+	p.indexGroups()
+	p.countPlaces()
 	for i := range p.groups {
 		g := &p.groups[i]
 		if g.Key != key {

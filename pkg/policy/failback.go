@@ -22,7 +22,7 @@ func (p *planner) failbackConceivable(g *groupState) bool {
 	if len(g.PreferredOwners) > 0 && g.PreferredOwners[0] != g.Assignment.Node {
 		return true
 	}
-	return p.sharing(g, &p.nodes[g.owner]) > 0
+	return len(g.AntiAffinityClasses) > 0
 }
 
 // failbackStep sends healthy groups home, two steps like every planned move. Groups of lower priority come last, so that of those

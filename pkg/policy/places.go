@@ -2,17 +2,19 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/quorate/quorate/pkg/model"
 )
 
-// indexPlaces puts every group on the nodes where it is, may still be, or is about to be.
-func (p *planner) indexPlaces() {
-	p.indexNodes()
+// indexGroups finds the owner of every group.
+func (p *planner) indexGroups() {
 	p.groups = make([]groupState, len(p.s.Groups))
 	depends := false
 	for i := range p.s.Groups {
-		g := &groupState{Group: &p.s.Groups[i], index: i, owner: -1}
+		g := &p.groups[i]
+		g.Group, g.index, g.owner = &p.s.Groups[i], i, -1
+		g.places = g.room[:0]
 		depends = depends || len(g.DependsOn) > 0
 		if g.Assignment.Node != "" {
 			g.owner = p.nodeIndex(g.Assignment.ID, g.Assignment.Node)
@@ -20,12 +22,16 @@ func (p *planner) indexPlaces() {
 				g.owner = p.addGhost(g.Assignment)
 			}
 		}
-		p.groups[i] = *g
-		p.groups[i].places = p.groups[i].room[:0]
-		p.placeKnown(&p.groups[i])
 	}
 	if depends {
 		p.indexDependencies()
+	}
+}
+
+// countPlaces puts every group on the nodes where it is, may still be, or is about to be.
+func (p *planner) countPlaces() {
+	for i := range p.groups {
+		p.placeKnown(&p.groups[i])
 	}
 }
 
@@ -52,6 +58,7 @@ func (p *planner) indexNodes() {
 	p.byName, p.byID = make(map[string]int, len(p.nodes)), make(map[model.NodeID]int, len(p.nodes))
 	for i := range p.nodes {
 		p.nodes[i].index = i
+		p.nodes[i].measure()
 		p.byName[p.nodes[i].Name] = i
 		p.byID[p.nodes[i].ID] = i
 	}
@@ -104,11 +111,10 @@ func (p *planner) occupy(g *groupState, node int) {
 	g.places = append(g.places, node)
 	n := &p.nodes[node]
 	n.count++
-	for name, amount := range g.Requests {
-		if n.used == nil {
-			n.used = make(map[string]int64, len(g.Requests))
+	if len(g.Requests) > 0 {
+		for i := range n.limits {
+			n.limits[i].used += g.Requests[n.limits[i].name]
 		}
-		n.used[name] += amount
 	}
 	for _, class := range g.AntiAffinityClasses {
 		if n.classes == nil {
@@ -134,16 +140,25 @@ func (p *planner) sharing(g *groupState, n *nodeState) int {
 	return len(others)
 }
 
+// measure makes the list of what the node has a limited amount of, by name.
+func (n *nodeState) measure() {
+	for name, amount := range n.Capacity {
+		n.limits = append(n.limits, limit{name: name, amount: amount})
+	}
+	slices.SortFunc(n.limits, func(a, b limit) int { return strings.Compare(a.name, b.name) })
+}
+
 // largestShare is the largest share of the node's capacity that its groups request, in millionths, the group itself left out.
 func largestShare(g *groupState, n *nodeState) (share int64) {
 	here := slices.Contains(g.places, n.index)
-	for name, limit := range n.Capacity {
-		used := n.used[name]
+	for i := range n.limits {
+		l := &n.limits[i]
+		used := l.used
 		if here {
-			used -= g.Requests[name]
+			used -= g.Requests[l.name]
 		}
-		if limit > 0 && used > 0 {
-			share = max(share, int64(float64(used)*1e6/float64(limit)))
+		if l.amount > 0 && used > 0 {
+			share = max(share, int64(float64(used)*1e6/float64(l.amount)))
 		}
 	}
 	return share
@@ -151,17 +166,17 @@ func largestShare(g *groupState, n *nodeState) (share int64) {
 
 // fits says whether the node has room for the group. A resource that the node gives no capacity for is unlimited.
 func fits(g *groupState, n *nodeState) bool {
+	if len(g.Requests) == 0 {
+		return true
+	}
 	here := slices.Contains(g.places, n.index)
-	for name, amount := range g.Requests {
-		limit, limited := n.Capacity[name]
-		if !limited {
-			continue
-		}
-		used := n.used[name]
+	for i := range n.limits {
+		l := &n.limits[i]
+		amount, used := g.Requests[l.name], l.used
 		if here {
 			used -= amount
 		}
-		if amount > 0 && used+amount > limit {
+		if amount > 0 && used+amount > l.amount {
 			return false
 		}
 	}

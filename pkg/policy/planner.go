@@ -15,8 +15,12 @@ func Plan(s *model.Snapshot, now time.Time) Result {
 	if !p.mayDecide() {
 		return p.result
 	}
-	p.indexPlaces() // who is where, and how much each node carries
-	p.triage()      // which groups need which of the steps below
+	p.indexNodes()  // the nodes and their lives in the view
+	p.indexGroups() // who owns what
+	if p.triage() { // which groups need which of the steps below; most plans end here
+		return p.result
+	}
+	p.countPlaces() // how much each node carries
 	p.adoptStep()   // what runs although nobody knew (O6), and epochs that turned out stale (O7)
 	p.stopStep()    // groups that are not wanted, dependents first
 	p.placeStep()   // groups that are wanted and nowhere: first placement, failover, second step of a move
@@ -65,12 +69,18 @@ type nodeState struct {
 	life   model.Generation
 	// ghost says that the node has no object any more.
 	ghost bool
-	// used is the sum of the requests of the groups on the node.
-	used map[string]int64
+	// limits are what the node has a limited amount of, by name.
+	limits []limit
 	// count is the number of groups on the node.
 	count int
 	// classes has the groups on the node by anti-affinity class.
 	classes map[string][]int
+}
+
+// limit is an amount of something that a node has, and how much of it the groups on the node request.
+type limit struct {
+	name         string
+	amount, used int64
 }
 
 // groupState is a group with where it is, decisions of this plan included.
@@ -124,16 +134,19 @@ func (p *planner) allReported() bool {
 	return true
 }
 
-// triage sends every group to the one step that it needs; most need none.
-func (p *planner) triage() {
+// triage sends every group to the one step that it needs; most need none. It says whether none does.
+func (p *planner) triage() bool {
+	quiet := true
 	for i := range p.groups {
 		if s := p.stepOf(&p.groups[i]); s != stepNone {
 			p.todo[s] = append(p.todo[s], i)
+			quiet = false
 		}
 	}
 	for s := range p.todo {
 		p.sortTodo(step(s))
 	}
+	return quiet
 }
 
 func (p *planner) sortTodo(s step) {
