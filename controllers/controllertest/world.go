@@ -1,0 +1,204 @@
+package controllertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/controllers/cluster"
+	"github.com/quorate/quorate/controllers/inventory"
+	"github.com/quorate/quorate/controllers/node"
+	"github.com/quorate/quorate/controllers/quorumconfig"
+	"github.com/quorate/quorate/controllers/resource"
+	"github.com/quorate/quorate/controllers/resourcegroup"
+)
+
+// ErrCrash is what a write answers at which the test lets the manager die.
+var ErrCrash = errors.New("the manager dies here")
+
+// World is one cluster in a namespace of its own, its controllers, and its agents.
+type World struct {
+	T     *testing.T
+	Env   *Environment
+	Name  string // of the cluster and of the namespace
+	Clock *clocktesting.FakePassiveClock
+	// Events are what the controllers have told, as "Normal Reason Note".
+	Events *events.FakeRecorder
+	// Silent makes the reporter silent.
+	Silent bool
+	// Writes counts the controllers' writes.
+	Writes atomic.Int64
+	// CrashAt is the number of the write at which the manager dies, counted from the last NewManager; 0 for never.
+	CrashAt int64
+	// Hosts are the agents, by node.
+	Hosts map[string]*Host
+
+	sinceStart  atomic.Int64
+	reconcilers []reconcile.Reconciler
+	view        int64
+}
+
+// NewWorld makes a cluster with the nodes, formed and idle.
+func NewWorld(t *testing.T, env *Environment, name string, nodes ...string) *World {
+	t.Helper()
+	w := &World{
+		T: t, Env: env, Name: name, Clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second)), Hosts: map[string]*Host{},
+	}
+	w.NewManager()
+	w.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	w.Create(NewCluster(name), &v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.QuorumConfigSpec{ClusterName: name}})
+	for i, n := range nodes {
+		w.Create(NewNode(name, n, i+1))
+		w.Hosts[n] = &Host{world: w, Node: n, Generation: 1, Up: true}
+	}
+	w.Settle() // ids
+	for _, n := range nodes {
+		w.Hosts[n].report()
+	}
+	w.Settle() // formation
+	if len(nodes) > 0 {
+		w.View(nodes...)
+		w.Settle()
+	}
+	t.Cleanup(w.remove)
+	return w
+}
+
+// NewManager starts the controllers anew, with nothing in memory.
+func (w *World) NewManager() {
+	w.T.Helper()
+	plain, err := w.Env.ManagerClient()
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.sinceStart.Store(0)
+	c := client.WithFieldOwner(interceptor.NewClient(plain, w.counted()), v1alpha1.ManagerFieldManager)
+	reader := &inventory.Reader{Client: plain, Liveness: w}
+	w.Events = events.NewFakeRecorder(10000)
+	ids := 0
+	newID := func() string { ids++; return fmt.Sprintf("%016x", ids) }
+	w.reconcilers = []reconcile.Reconciler{
+		&resourcegroup.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
+		&node.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
+		&cluster.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock, NewID: newID},
+		&quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: w.Clock},
+		&resource.Reconciler{Client: c, Inventory: reader, Clock: w.Clock},
+	}
+}
+
+// counted lets every write through but those after the manager's death.
+func (w *World) counted() interceptor.Funcs {
+	count := func() error {
+		w.Writes.Add(1)
+		if n := w.sinceStart.Add(1); w.CrashAt > 0 && n >= w.CrashAt {
+			return ErrCrash
+		}
+		return nil
+	}
+	return interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			if err := count(); err != nil {
+				return err
+			}
+			return c.Update(ctx, o, opts...)
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if err := count(); err != nil {
+				return err
+			}
+			return c.Patch(ctx, o, p, opts...)
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			if err := count(); err != nil {
+				return err
+			}
+			return c.SubResource(sub).Update(ctx, o, opts...)
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if err := count(); err != nil {
+				return err
+			}
+			return c.SubResource(sub).Patch(ctx, o, p, opts...)
+		},
+	}
+}
+
+// Fresh implements inventory.Liveness.
+func (w *World) Fresh(string) bool { return !w.Silent }
+
+// HighestView implements inventory.Liveness.
+func (w *World) HighestView(string) uint64 { return 0 }
+
+// Pass runs every controller once, and returns the first error and how many writes were made.
+func (w *World) Pass() (int64, error) {
+	w.T.Helper()
+	before := w.Writes.Load()
+	for _, r := range w.reconcilers {
+		for _, name := range []string{w.Name, inventory.Orphans} {
+			request := ctrl.Request{}
+			request.Name = name
+			if _, err := r.Reconcile(w.T.Context(), request); err != nil {
+				return w.Writes.Load() - before, err
+			}
+		}
+	}
+	return w.Writes.Load() - before, nil
+}
+
+// Settle runs controllers and agents until nothing changes any more.
+func (w *World) Settle() {
+	w.T.Helper()
+	if err := w.settle(); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+func (w *World) settle() error {
+	w.T.Helper()
+	for range 30 {
+		writes, err := w.Pass()
+		if err != nil {
+			return err
+		}
+		acted := false
+		for _, h := range w.Hosts {
+			acted = h.act() || acted
+		}
+		if writes == 0 && !acted {
+			return nil
+		}
+	}
+	w.T.Fatal("controllers and agents do not come to rest")
+	return nil
+}
+
+// SettleWithCrash is Settle with a manager that dies at its k-th write and is replaced. It reports whether it died.
+func (w *World) SettleWithCrash(k int64) bool {
+	w.T.Helper()
+	w.NewManager()
+	w.CrashAt = k
+	err := w.settle()
+	w.CrashAt = 0
+	if err == nil {
+		return false
+	}
+	if !errors.Is(err, ErrCrash) {
+		w.T.Fatal(err)
+	}
+	w.NewManager()
+	w.Settle()
+	return true
+}
