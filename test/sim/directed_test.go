@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -137,6 +138,61 @@ func TestR5ShrinksToTheLast(t *testing.T) {
 	run(t, w, 5*time.Second)
 	if st := w.Host(1).Status(); st.Keeping || st.Self.Generation == 1 {
 		t.Error("two of five keep after three died at once")
+	}
+}
+
+// halfCommitted stops a record that shrinks eight voters to {1,2,3,4} half way: 1, 2 and 3 have committed it, 4 has only persisted
+// it. Then 4 is with 5 to 8, a majority of the record before, and 8, which no majority needs, cannot confirm the view: so the
+// others could act in it without making a record, which would tell them of the tentative one.
+func halfCommitted(seed uint64) error {
+	w := NewWorld(Options{Seed: seed, Nodes: 8})
+	w.RunUntil(3*time.Second, func() bool { return w.Settled(w.All()...) })
+	first, second := []model.NodeID{1, 2, 3}, []model.NodeID{4, 5, 6, 7, 8}
+	for _, id := range second[1:] {
+		w.Host(id).PowerOff()
+	}
+	w.RunUntil(3*time.Second, func() bool { return w.Host(4).Status().Tentative != nil })
+	for _, id := range first {
+		w.CutOneWay(id, 4, -1)
+	}
+	if _, ok := w.RunUntil(agreed, func() bool { return len(w.Host(1).Status().Committed.Voters) == 4 }); !ok {
+		return fmt.Errorf("R5: not committed on 1 (%w)\n%s", w.Err(), w.Describe())
+	}
+	w.cutApart(first, second)
+	for _, id := range second[1:] {
+		w.Host(id).PowerOn()
+	}
+	w.RunUntil(6*time.Second, func() bool { return w.Host(4).Status().View.Has(8) })
+	w.CutOneWay(8, 4, -1)
+	if err := w.Run(w.Now() + 2*time.Second); err != nil {
+		return err
+	}
+	if !w.actingIn(first) || w.Host(4).Status().Acting {
+		return fmt.Errorf("R5: 1 to 3 should act, 4 should not\n%s", w.Describe())
+	}
+	w.Heal()
+	if _, ok := w.RunUntil(3*time.Second, func() bool { return w.Settled(w.All()...) }); !ok {
+		return fmt.Errorf("R5: not together again (%w)\n%s", w.Err(), w.Describe())
+	}
+	return nil
+}
+
+// cutApart cuts all links between two sides.
+func (w *World) cutApart(first, second []model.NodeID) {
+	for _, a := range first {
+		for _, b := range second {
+			w.CutOneWay(a, b, -1)
+			w.CutOneWay(b, a, -1)
+		}
+	}
+}
+
+// TestR5Tentative: whoever has persisted a tentative record needs quorum under it too.
+func TestR5Tentative(t *testing.T) {
+	for seed := range uint64(20) {
+		if err := halfCommitted(seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
 	}
 }
 
