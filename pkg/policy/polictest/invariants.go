@@ -183,24 +183,32 @@ func checkTarget(s *model.Snapshot, g *model.Group, d policy.Decision, report re
 	if !member || life != a.Generation {
 		report("S1", "%s.%d is not in the view", a.Node, a.Generation)
 	}
-	again := a.Reason == model.ReasonAdopted || a.Reason == model.ReasonEpochRaised || a.Reason == model.ReasonRetry
 	for _, o := range a.Unproven {
-		if l, ok := s.View.Generation(o.ID); ok && l == o.Generation && !again && g.Assignment.Node == "" {
+		if l, ok := s.View.Generation(o.ID); ok && l == o.Generation && !again(d) && g.Assignment.Node == "" {
 			report("S1", "%s is alive and has not released the group", o.Node)
 		}
 	}
-	if again {
-		return // the group is there already: nothing that runs is moved by a rule about placing
+	if !again(d) {
+		checkPlacing(s, g, a.Node, report)
 	}
-	if g.PossibleOwners != nil && !slices.Contains(g.PossibleOwners, a.Node) {
-		report("S7", "%s is not a possible owner", a.Node)
+}
+
+// again says that the group is there already: nothing that runs is judged by a rule about placing.
+func again(d policy.Decision) bool {
+	return d.Reason == model.ReasonAdopted || d.Reason == model.ReasonEpochRaised || d.Reason == model.ReasonRetry
+}
+
+// checkPlacing is S7 and A22 for a group that is put on a node.
+func checkPlacing(s *model.Snapshot, g *model.Group, node string, report reporter) {
+	if g.PossibleOwners != nil && !slices.Contains(g.PossibleOwners, node) {
+		report("S7", "%s is not a possible owner", node)
 	}
 	if g.Deleting || !g.DesiredOnline || g.Invalid != "" || g.Maintenance || s.Cluster.Maintenance {
 		report("intent", "the group is not to be started")
 	}
-	for _, n := range s.Nodes {
-		if n.ID == a.ID && (n.Availability != model.Available && n.Availability != "" || n.Quarantined || n.Maintenance || !n.Connected) {
-			report("A22", "%s may take no group", a.Node)
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.Name == node && (n.Availability != model.Available || n.Quarantined || n.Maintenance || !n.Connected) {
+			report("A22", "%s may take no group", node)
 		}
 	}
 }
@@ -218,9 +226,8 @@ func conflicts(s *model.Snapshot, r policy.Result) []string {
 		}
 	}
 	for _, d := range r.Decisions {
-		again := d.Reason == model.ReasonAdopted || d.Reason == model.ReasonEpochRaised || d.Reason == model.ReasonRetry
 		if d.Kind == policy.Assign {
-			at[d.Group], placed[d.Group] = d.Assignment.Node, !again
+			at[d.Group], placed[d.Group] = d.Assignment.Node, !again(d)
 		}
 	}
 	var wrong []string

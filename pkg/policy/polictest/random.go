@@ -63,12 +63,14 @@ func randomSettings(rng *rand.Rand, names []string, i int) string {
 // RandomEvent returns the command for something that may happen to the world now.
 func RandomEvent(w *World, rng *rand.Rand) string {
 	h := w.hosts[rng.IntN(len(w.hosts))]
-	if len(w.groups) == 0 {
-		return "tick 1m"
+	if len(w.groups) == 0 || rng.IntN(2) == 0 {
+		return hostEvent(h, rng)
 	}
-	g := w.groups[rng.IntN(len(w.groups))]
-	n, running := g.Key.Name, w.Runners(g)
-	switch rng.IntN(18) {
+	return groupEvent(w, w.groups[rng.IntN(len(w.groups))], h, rng)
+}
+
+func hostEvent(h *host, rng *rand.Rand) string {
+	switch rng.IntN(10) {
 	case 0, 1:
 		if h.up {
 			return "kill " + h.Name
@@ -82,29 +84,34 @@ func RandomEvent(w *World, rng *rand.Rand) string {
 		return pick(rng, "disconnect ", "connect ") + h.Name
 	case 5, 6:
 		return pick(rng, "drain ", "pause ", "resume ", "resume ") + h.Name
-	case 7, 8:
-		if g.Assignment.Node != "" && slices.Contains(running, g.Assignment.Node) {
+	case 7:
+		return "set " + h.Name + " quarantined=" + pick(rng, "yes", "no", "no")
+	case 8:
+		return "proof " + pick(rng, "held", "free")
+	}
+	return "tick " + pick(rng, "1s", "1m", "1h", "12h")
+}
+
+func groupEvent(w *World, g *group, h *host, rng *rand.Rand) string {
+	n := g.Key.Name
+	switch rng.IntN(8) {
+	case 0, 1:
+		if g.Assignment.Node != "" && slices.Contains(w.Runners(g), g.Assignment.Node) {
 			return "fail " + n + " app"
 		}
-	case 9, 10:
+	case 2, 3:
 		return "move " + n + " " + pick(rng, "best", h.Name)
-	case 11:
+	case 4:
 		return "set " + n + " desired=" + pick(rng, "online", "online", "offline")
-	case 12:
-		return "tick " + pick(rng, "1s", "1m", "1h", "12h")
-	case 13:
-		return "proof " + pick(rng, "held", "free")
-	case 14:
-		return "set " + h.Name + " quarantined=" + pick(rng, "yes", "no", "no")
-	case 15:
+	case 5:
 		if rng.IntN(6) == 0 {
 			return "delete " + n
 		}
-	case 16:
+	case 6:
 		if e := int(knownTo(w, g)); e > 0 && e < 1000 {
 			return fmt.Sprintf("report %s %s floor=%d", n, h.Name, e+rng.IntN(3))
 		}
-	case 17:
+	case 7:
 		if len(g.history) > 0 && g.Assignment.Node != "" && rng.IntN(3) == 0 {
 			return fmt.Sprintf("restore %s %d", n, g.history[rng.IntN(len(g.history))].Epoch)
 		}

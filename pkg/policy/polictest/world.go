@@ -173,17 +173,9 @@ func (w *World) state(g *group) model.GroupState {
 // Apply carries out a decision as the group controller does.
 func (w *World) Apply(d policy.Decision) {
 	g := w.group(d.Group.Name)
-	switch d.Kind {
-	case policy.Assign, policy.Withdraw:
+	if d.Kind == policy.Assign || d.Kind == policy.Withdraw {
 		g.history = append(g.history, d.Assignment)
-		switch {
-		case d.Kind == policy.Withdraw && d.Reason == model.ReasonDrain:
-			g.leaving = d.From
-		case d.Kind == policy.Assign && d.Reason == model.ReasonDrain:
-			g.DrainedFrom, g.leaving = g.leaving, ""
-		case d.Kind == policy.Assign:
-			g.DrainedFrom, g.leaving = "", ""
-		}
+		g.recordDrain(d)
 	}
 	g.Assignment = d.Assignment
 	g.Assignment.Unproven = slices.Clone(d.Assignment.Unproven)
@@ -201,6 +193,18 @@ func (w *World) Apply(d policy.Decision) {
 	}
 	if d.Move != nil {
 		g.Move = nil
+	}
+}
+
+// recordDrain remembers over both steps of a drain which node the group left.
+func (g *group) recordDrain(d policy.Decision) {
+	switch {
+	case d.Kind == policy.Withdraw && d.Reason == model.ReasonDrain:
+		g.leaving = d.From
+	case d.Kind == policy.Assign && d.Reason == model.ReasonDrain:
+		g.DrainedFrom, g.leaving = g.leaving, ""
+	case d.Kind == policy.Assign:
+		g.DrainedFrom, g.leaving = "", ""
 	}
 }
 
