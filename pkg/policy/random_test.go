@@ -12,7 +12,7 @@ import (
 )
 
 // worlds is how many random histories a run of the tests tries; -policy.worlds=20000 makes a soak of it.
-var worlds = flag.Int("policy.worlds", 120, "random clusters to try, and a twentieth of the random snapshots")
+var worlds = flag.Int("policy.worlds", 80, "random clusters to try, and a twentieth of the random snapshots")
 
 // TestRandomWorlds lets random things happen to random clusters. After each of them the plan keeps its invariants, plans and agents
 // reach a fixed point (nothing flaps), and no group runs twice; when all troubles end, every wanted group that any node may take is
