@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/quorate/quorate/pkg/nodeagent"
+)
+
+func statusCommand() *cobra.Command {
+	runDir, output := defaultRunDir, ""
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how this host stands in its cluster, as its agent last noted it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			status, err := nodeagent.ReadLocalStatus(runDir)
+			if err != nil {
+				return err
+			}
+			return printStatus(cmd.OutOrStdout(), status, output)
+		},
+	}
+	cmd.Flags().StringVar(&runDir, "run-dir", runDir, "the agent's run directory")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json or yaml; empty: a table")
+	return cmd
+}
+
+func printStatus(w io.Writer, s *nodeagent.LocalStatus, output string) error {
+	switch output {
+	case "json":
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(s)
+	case "yaml":
+		raw, err := yaml.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("encoding the status: %w", err)
+		}
+		_, err = w.Write(raw)
+		return err
+	case "":
+		return printTable(w, s)
+	default:
+		return fmt.Errorf("flag --output: %q is neither json nor yaml", output)
+	}
+}
+
+func printTable(w io.Writer, s *nodeagent.LocalStatus) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
+	row("Node", fmt.Sprintf("%s (id %d, generation %d, incarnation %d)", s.Node, s.NodeID, s.Generation, s.Incarnation))
+	row("Cluster", fmt.Sprintf("%s (%s)", s.Cluster, s.ClusterID))
+	row("View", fmt.Sprintf("%s: %s", s.View, strings.Join(s.Members, ", ")))
+	row("Acting / keeping", fmt.Sprintf("%v / %v, lease left %s", s.Acting, s.Keeping, s.LeaseLeft))
+	row("Vote record", s.Record)
+	row("Reaches the API", fmt.Sprintf("%v, reporter %s", s.ReachesAPI, s.Reporter))
+	for _, p := range s.Peers {
+		row("Peer", fmt.Sprintf("%s on %s: %s", p.Node, p.Network, p.State))
+	}
+	for _, g := range s.Groups {
+		row("Group", fmt.Sprintf("%s epoch %d: %s", g.Group, g.Epoch, g.State))
+		for _, name := range slices.Sorted(maps.Keys(g.Resources)) {
+			row("", fmt.Sprintf("%s: %s", name, g.Resources[name]))
+		}
+	}
+	for _, p := range s.Problems {
+		row("Problem", fmt.Sprintf("%s %s: %s", p.Reason, p.Object, p.Message))
+	}
+	return table.Flush()
+}

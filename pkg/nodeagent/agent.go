@@ -1,0 +1,297 @@
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/addressguard"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/monitor"
+	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/runstate"
+)
+
+// Options are what an agent is started with.
+type Options struct {
+	// Node is the name of this host's Node, Cluster that of its Cluster.
+	Node, Cluster string
+	// Kubeconfig is a file; empty means the service account of the pod.
+	Kubeconfig string
+	// StateDir outlives reboots (/var/lib/quorate), RunDir does not (/run/quorate).
+	StateDir, RunDir string
+	// CgroupRoot is where the control groups of resources are made, on a cgroup2 file system.
+	CgroupRoot string
+	// MetricsAddress is a loopback address and port; empty or "0": no metrics.
+	MetricsAddress string
+	Version        string
+	Log            logr.Logger
+}
+
+// agent is the wiring of one host.
+type agent struct {
+	opts      Options
+	log       logr.Logger
+	pid       int
+	bootID    string
+	files     *files
+	lease     *lease
+	core      *core
+	guard     addressguard.Guard
+	guards    v1alpha1.AgentGuards
+	types     *resourcetype.Registry
+	monitor   groupMonitor
+	enrolment *enrolment
+	keeper    *keeper
+	publisher *publisher
+	surveyor  *surveyor
+	reporter  *reporter
+	problems  *problems
+	api       *api
+	wall      time.Time
+	noted     chan struct{}
+}
+
+// Run runs the agent until ctx ends. It then returns without stopping anything: the next agent takes over what runs, and the
+// guardian stops it if none comes before the lease ends.
+func Run(ctx context.Context, opts Options) error {
+	if opts.MetricsAddress == "0" {
+		opts.MetricsAddress = ""
+	}
+	if opts.MetricsAddress != "" {
+		if err := checkMetricsAddress(opts.MetricsAddress); err != nil {
+			return err
+		}
+	}
+	a := &agent{opts: opts, log: opts.Log, pid: os.Getpid(), noted: make(chan struct{}, 1)}
+	now := runstate.BootTime
+	a.wall = time.Now().Add(-now())
+	lock, err := a.open(now)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	a.wire(now)
+	// Heartbeats first: a node that was killed has less than T to be heard again.
+	if settings := a.enrolment.current(); settings != nil {
+		if err := a.core.start(settings, a.burnt, seedOf(&v1alpha1.Node{})); err != nil {
+			return fmt.Errorf("starting membership: %w", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var loops sync.WaitGroup
+	loops.Go(func() { a.core.run(ctx) })
+	err = a.serve(ctx, now, &loops)
+	cancel()
+	loops.Wait()
+	if a.monitor != nil {
+		a.monitor.Close()
+	}
+	return errors.Join(err, a.lease.close())
+}
+
+// open takes the host's one place for an agent, and reads what an earlier one has left.
+func (a *agent) open(now func() time.Duration) (*os.File, error) {
+	var err error
+	if a.files, err = openFiles(a.opts.StateDir, a.opts.RunDir); err != nil {
+		return nil, err
+	}
+	if a.bootID, err = runstate.BootID(); err != nil {
+		return nil, err
+	}
+	lock, err := a.files.lock()
+	if err != nil {
+		return nil, err
+	}
+	settings, err := a.files.loadSettings()
+	if err == nil && settings != nil && (settings.NodeName != a.opts.Node || settings.Cluster != a.opts.Cluster) {
+		err = fmt.Errorf("the state directory %s is that of node %s of cluster %s, but the agent was started for node %s of cluster %s",
+			a.opts.StateDir, settings.NodeName, settings.Cluster, a.opts.Node, a.opts.Cluster)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	// The guardian makes its lock, then reads whom to kill: so this process is in the lease before the lock is looked for (O11).
+	if a.lease, err = openLease(a.opts.RunDir, a.bootID, now, a.log); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	a.enrolment = &enrolment{log: a.log.WithName("enrolment"), now: now, files: a.files, settings: settings}
+	return lock, nil
+}
+
+// wire makes the parts that need no I/O.
+func (a *agent) wire(now func() time.Duration) {
+	a.problems = newProblems(a.note)
+	a.core = newCore(a.files, a.bootID, a.lease, now, a.log, a.membershipChanged)
+	a.publisher = &publisher{
+		log: a.log.WithName("publisher"), nodeName: a.opts.Node, world: a.world, reached: a.reached, observe: a.observe, wall: a.wall,
+	}
+	a.publisher.init()
+	a.keeper = &keeper{
+		log: a.log.WithName("keeper"), now: now, nodeName: a.opts.Node, cluster: a.opts.Cluster, core: a.core, lease: a.lease,
+		enrolment: a.enrolment, world: a.world, problems: a.problems, burnt: a.burnt,
+		unlock: func() error { return runstate.RemoveLock(a.opts.RunDir) }, published: a.note,
+		wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
+		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
+	}
+	a.publisher.applied = a.keeper.appliedTo
+	a.reporter = &reporter{
+		log: a.log.WithName("reporter"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing,
+		reached: a.reached, wake: make(chan struct{}, 1),
+	}
+}
+
+// serve makes the rest and runs it all until ctx ends.
+func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync.WaitGroup) error {
+	store, err := runstate.Open(a.opts.RunDir, a.opts.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			a.log.Error(err, "Closing the run state")
+		}
+	}()
+	if err := a.furnish(ctx, now, store); err != nil {
+		return err
+	}
+	for _, loop := range []func(context.Context){
+		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
+		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats,
+		(&guardianKeeper{log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, problems: a.problems}).run,
+	} {
+		loops.Go(func() { loop(ctx) })
+	}
+	if a.opts.MetricsAddress != "" {
+		loops.Go(func() { a.serveMetrics(ctx, a.opts.MetricsAddress) })
+	}
+	<-ctx.Done()
+	a.log.Info("The agent ends; everything keeps running")
+	return nil
+}
+
+// furnish makes the parts that take a moment.
+func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *runstate.Store) error {
+	var noGuard error
+	a.guard, noGuard = Guard(ctx, now, a.log)
+	a.guards.Addresses = noGuard == nil
+	if noGuard != nil {
+		a.problems.one(v1alpha1.ProblemNoAddressGuard, "", "other nodes wait longer for this host's addresses: "+noGuard.Error())
+	}
+	a.types = Types(a.guard)
+	options := monitor.Options{
+		Types: a.types, Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
+		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),
+	}
+	if s := a.enrolment.current(); s != nil {
+		options.Node, options.ClusterID = s.Self, s.ClusterID
+	}
+	m, err := monitor.New(options)
+	if err != nil {
+		return fmt.Errorf("starting the monitor: %w", err)
+	}
+	a.monitor, a.keeper.monitor = m, m
+	if a.api, err = newAPI(a.opts.Kubeconfig, a.log.WithName("api")); err != nil {
+		return err
+	}
+	a.api.touched = func(obj client.Object) {
+		a.keeper.touch(obj)
+		if obj == nil {
+			a.publisher.everything()
+		}
+	}
+	a.api.reachable = func(reached bool) {
+		if err := a.core.setReachesAPI(ctx, reached); err == nil && reached {
+			a.keeper.touch(nil)
+			a.publisher.everything()
+		}
+	}
+	a.publisher.writer, a.reporter.writer = a.api.client, a.api.client
+	a.surveyor = &surveyor{
+		log: a.log.WithName("surveyor"), types: a.types, cluster: a.opts.Cluster, world: a.world, settings: a.enrolment.current,
+		problems: a.problems, changed: a.note,
+	}
+	return nil
+}
+
+// watchHeartbeats tells of datagrams that are dropped, which is no change of membership.
+func (a *agent) watchHeartbeats(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		a.problems.set("heartbeats", standingProblems(a.core.standing(), runstate.BootTime()))
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (a *agent) world() *world { return a.api.world() }
+func (a *agent) reached() bool { return a.api.reached.Load() }
+
+// burnt says whether the guardian has begun to stop what belongs to the generation (rule O11). A lock that cannot be read counts.
+func (a *agent) burnt(generation model.Generation) bool {
+	lock, err := runstate.ReadLock(a.opts.RunDir)
+	if err != nil {
+		a.log.Error(err, "The guardian's lock cannot be read; nothing is adopted")
+		return true
+	}
+	return lock.Burns(generation)
+}
+
+// renewalStep is how far the end of a lease must move for the kernel to be told.
+func (a *agent) renewalStep() time.Duration {
+	if s := a.core.standing().Settings; s != nil {
+		return s.Interval / 4
+	}
+	return 0
+}
+
+// membershipChanged runs on core's loop: it only wakes others, the reporter's status first.
+func (a *agent) membershipChanged() {
+	a.publisher.kick()
+	a.keeper.wakeUp()
+	a.reporter.wakeUp()
+	a.note()
+}
+
+// reported takes a report of the monitor.
+func (a *agent) reported(r monitor.GroupReport) {
+	a.publisher.observed(r)
+	if r.Gone || r.Running == 0 {
+		a.keeper.wakeUp() // it may be the last: the guardian need not watch any more
+	}
+	a.note()
+}
+
+// note has the local status written, and status.agent if it has changed.
+func (a *agent) note() {
+	a.publisher.kick()
+	select {
+	case a.noted <- struct{}{}:
+	default:
+	}
+}
+
+// observe gathers what statuses are made of.
+func (a *agent) observe() *observed {
+	o := &observed{
+		version: a.opts.Version, bootID: a.bootID, standing: a.core.standing(), guards: a.guards, reports: a.publisher.groupReports(),
+		problems: a.problems.list(), wall: a.wall,
+	}
+	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })
+	o.interfaces, o.disks = a.surveyor.seen()
+	return o
+}

@@ -1,0 +1,248 @@
+package nodeagent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/connrotation"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+)
+
+const (
+	probeInterval = time.Second
+	probeTimeout  = time.Second
+	// probeFailures in a row make the API server unreachable.
+	probeFailures = 2
+)
+
+// api is the connection to the API server. It says whether the server is reached, keeps copies of all objects while it is, and
+// starts both anew when it comes back.
+type api struct {
+	log    logr.Logger
+	config *rest.Config
+	client client.Client
+	dialer *connrotation.Dialer
+	mapper meta.RESTMapper
+	scheme *runtime.Scheme
+	// touched is told of each object that has changed, reachable of each change of reach.
+	touched   func(obj client.Object)
+	reachable func(bool)
+	reached   atomic.Bool
+
+	mu      sync.Mutex
+	objects cache.Cache // nil until the first list of everything is complete
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// newMapper knows the few kinds that the agent uses, so that it need not ask the server what it serves.
+func newMapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []string{"Cluster", "Node", "QuorumConfig"} {
+		m.Add(v1alpha1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeRoot)
+	}
+	for _, kind := range []string{"ResourceGroup", "Resource"} {
+		m.Add(v1alpha1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	}
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	m.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
+	return m
+}
+
+// newAPI reads the kubeconfig; empty means the service account of a pod. It does not connect.
+func newAPI(kubeconfig string, log logr.Logger) (*api, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	a := &api{log: log, config: config, scheme: scheme, mapper: newMapper()}
+	// Our own connections, so that all of them can be dropped when the server is out of reach: one that hangs would keep a write or
+	// a watch for minutes.
+	a.dialer = connrotation.NewDialer((&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 5 * time.Second}).DialContext)
+	config.Dial = a.dialer.DialContext
+	config.QPS = -1 // what is written is bounded by what happens on the host
+	config.UserAgent = "quorate-agent"
+	if a.client, err = client.New(config, client.Options{Scheme: scheme, Mapper: a.mapper}); err != nil {
+		return nil, fmt.Errorf("making the API client: %w", err)
+	}
+	return a, nil
+}
+
+// run probes the server until ctx ends.
+func (a *api) run(ctx context.Context) {
+	probe, err := a.prober()
+	if err != nil {
+		a.log.Error(err, "The API server cannot be probed")
+		return
+	}
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	stop := func() {}
+	defer func() { stop() }()
+	failures := 0
+	for {
+		if err := probe(ctx); err == nil {
+			if failures = 0; !a.reached.Load() {
+				a.log.Info("The API server is reached")
+				stop()
+				stop = a.connect(ctx)
+				a.reached.Store(true)
+				a.reachable(true)
+			}
+		} else if failures++; failures == probeFailures {
+			a.log.Info("The API server is out of reach; everything keeps running", "reason", err.Error())
+			a.reached.Store(false)
+			a.reachable(false)
+			a.dialer.CloseAll()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// prober asks /readyz over a connection of its own.
+func (a *api) prober() (func(context.Context) error, error) {
+	config := rest.CopyConfig(a.config)
+	config.Dial = (&net.Dialer{Timeout: probeTimeout}).DialContext
+	config.Timeout = probeTimeout
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the prober: %w", err)
+	}
+	url, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the prober: %w", err)
+	}
+	url.Path = "/readyz"
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url.String(), http.NoBody)
+		if err != nil {
+			return fmt.Errorf("asking for /readyz: %w", err)
+		}
+		response, err := httpClient.Do(request)
+		if err != nil {
+			httpClient.CloseIdleConnections()
+			return fmt.Errorf("asking for /readyz: %w", err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("/readyz says %s", response.Status)
+		}
+		return nil
+	}, nil
+}
+
+// connect lists and watches everything anew. A cache that has just been cut off would come back by itself, but only after its
+// growing pauses.
+func (a *api) connect(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for ctx.Err() == nil {
+			if err := a.watch(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error(err, "Objects cannot be watched; trying again")
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Second):
+				}
+			}
+		}
+	}()
+	return cancel
+}
+
+func (a *api) watch(ctx context.Context) error {
+	objects, err := cache.New(a.config, cache.Options{
+		Scheme: a.scheme, Mapper: a.mapper, DefaultTransform: cache.TransformStripManagedFields(),
+	})
+	if err != nil {
+		return fmt.Errorf("making the cache: %w", err)
+	}
+	err = objects.IndexField(ctx, &v1alpha1.Resource{}, resourceGroupIndex, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.Resource).Spec.GroupName}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing resources: %w", err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- objects.Start(ctx) }()
+	for _, kind := range []client.Object{
+		&v1alpha1.Cluster{}, &v1alpha1.Node{}, &v1alpha1.QuorumConfig{}, &v1alpha1.ResourceGroup{}, &v1alpha1.Resource{},
+	} {
+		informer, err := objects.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("watching %T: %w", kind, err)
+		}
+		if _, err := informer.AddEventHandler(a.handler()); err != nil {
+			return fmt.Errorf("watching %T: %w", kind, err)
+		}
+	}
+	if !objects.WaitForCacheSync(ctx) {
+		return fmt.Errorf("listing all objects: %w", ctx.Err())
+	}
+	a.mu.Lock()
+	a.objects = objects
+	a.mu.Unlock()
+	a.touched(nil)
+	return <-failed
+}
+
+func (a *api) handler() toolscache.ResourceEventHandler {
+	touch := func(o any) {
+		if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+			o = gone.Obj
+		}
+		if obj, ok := o.(client.Object); ok {
+			a.touched(obj)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: touch, DeleteFunc: touch,
+		UpdateFunc: func(before, after any) {
+			touch(after)
+			if r, ok := before.(*v1alpha1.Resource); ok && r.Spec.GroupName != after.(*v1alpha1.Resource).Spec.GroupName {
+				touch(before)
+			}
+		},
+	}
+}
+
+// world returns what is known of the API; nil until everything was listed once.
+func (a *api) world() *world {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.objects == nil {
+		return nil
+	}
+	return &world{cached: a.objects, direct: a.client}
+}

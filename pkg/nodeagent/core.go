@@ -1,0 +1,295 @@
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/quorate/quorate/pkg/heartbeat"
+	"github.com/quorate/quorate/pkg/membership"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quorum"
+)
+
+// maxSleep bounds the time between two looks of the loop, so that a network whose address has come is soon joined.
+const maxSleep = 250 * time.Millisecond
+
+// core owns the membership machine and the heartbeats. Everything that it does between two datagrams is bounded: files of the
+// host, and nothing else.
+type core struct {
+	log       logr.Logger
+	now       func() time.Duration
+	files     *files
+	bootID    string
+	lease     *lease
+	transport *heartbeat.Transport
+	// changed is called, on the loop, when the standing has changed in what others look at.
+	changed  func()
+	commands chan func()
+	current  atomic.Pointer[standing]
+
+	// The rest belongs to the loop.
+	machine  *membership.Machine
+	settings *Settings
+	// unwritten is what must be on disk before anything more is sent.
+	unwritten *membership.Persistent
+	trouble   string
+	// reachesAPI is nil until it is known; a resumed agent keeps what it said until then.
+	reachesAPI *bool
+	installed  time.Time
+	detect     time.Duration
+	lastKey    key
+}
+
+func newCore(files *files, bootID string, l *lease, now func() time.Duration, log logr.Logger, changed func()) *core {
+	c := &core{
+		log: log, now: now, files: files, bootID: bootID, lease: l, transport: heartbeat.NewTransport(now, log.WithName("heartbeat")),
+		changed: changed, commands: make(chan func(), 16),
+	}
+	c.current.Store(&standing{})
+	return c
+}
+
+// standing is never nil; without a cluster it is empty.
+func (c *core) standing() *standing { return c.current.Load() }
+
+// start makes the machine from the settings and what the host remembers. burnt says that the guardian has locked the generation
+// (rule O11): then nothing of it goes on. seed is used on a host that remembers nothing.
+func (c *core) start(s *Settings, burnt func(model.Generation) bool, seed membership.Persistent) error {
+	persistent, err := c.files.loadPersistent()
+	if err != nil {
+		// A state directory that has lost its content must not be taken for that of a new node: its promises are unknown.
+		return fmt.Errorf("%w; if the file is beyond repair, remove it: the node then rejoins as one without a vote record", err)
+	}
+	if persistent == nil && seed.Incarnation+uint64(seed.Generation) > 0 {
+		persistent = &seed
+	}
+	resumed, err := c.files.loadVolatile(c.bootID)
+	if err != nil {
+		c.log.Error(err, "What this boot promised is lost; starting as after a reboot")
+		resumed = nil
+	}
+	if resumed != nil && burnt(resumed.Generation) {
+		c.log.Info("The guardian has stopped everything of this generation; a new one begins", "generation", resumed.Generation)
+		resumed = nil
+	}
+	if err := c.configure(s, persistent, resumed); err != nil {
+		return err
+	}
+	c.log.Info("Membership started", "node", s.Self, "incarnation", c.machine.Status(c.now()).Incarnation,
+		"generation", c.machine.Status(c.now()).Self.Generation, "resumed", resumed != nil)
+	return nil
+}
+
+func (c *core) configure(s *Settings, persistent *membership.Persistent, resumed *membership.Volatile) error {
+	transport, err := s.transport()
+	if err != nil {
+		return err
+	}
+	if c.machine == nil {
+		if c.machine, err = membership.New(s.membership(), persistent, resumed, c.now()); err != nil {
+			return err
+		}
+	} else if err := c.machine.SetConfig(s.membership(), c.now()); err != nil {
+		return err
+	}
+	if c.reachesAPI != nil {
+		c.machine.SetReachesAPI(*c.reachesAPI, c.now())
+	}
+	c.settings = s
+	c.lease.setSelfFence(s.SelfFence)
+	return c.transport.Configure(transport)
+}
+
+// run is the loop. It returns when ctx ends; what it promised stays promised (the next agent resumes).
+func (c *core) run(ctx context.Context) {
+	defer c.transport.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.transport.Readable():
+		case <-timer.C:
+		case command := <-c.commands:
+			command()
+		}
+		timer.Reset(c.step())
+	}
+}
+
+// step hears everything that has arrived, then looks at the timers, then does what follows. It returns how long to sleep.
+func (c *core) step() time.Duration {
+	if c.machine == nil {
+		c.publish()
+		return maxSleep
+	}
+	c.transport.Drain(c.receive)
+	c.transport.Maintain()
+	c.machine.Tick(c.now())
+	c.flush()
+	status := c.publish()
+	return max(0, min(maxSleep, status.NextDeadline-c.now()))
+}
+
+func (c *core) receive(now time.Duration, m membership.Message) {
+	err := c.machine.Receive(now, &m)
+	if err != nil && !errors.Is(err, membership.ErrOldSequence) {
+		c.log.V(1).Info("Message refused", "node", m.From, "reason", err.Error())
+	}
+}
+
+// flush does what the machine wants, in the order that makes its promises hold over a crash: disk, memory, network, events.
+func (c *core) flush() {
+	ready := c.machine.Ready()
+	if ready.Persist != nil {
+		c.unwritten = ready.Persist
+	}
+	if c.unwritten != nil {
+		if err := c.files.savePersistent(c.unwritten); err != nil {
+			c.fail(err)
+			c.events(ready.Events)
+			return
+		}
+		c.unwritten = nil
+	}
+	if ready.Volatile != nil {
+		if err := c.files.saveVolatile(c.bootID, ready.Volatile); err != nil {
+			c.fail(err)
+			c.events(ready.Events)
+			return
+		}
+	}
+	c.trouble = ""
+	for _, m := range ready.Messages {
+		if err := c.transport.Send(m); err != nil {
+			c.fail(err)
+		}
+	}
+	c.events(ready.Events)
+}
+
+// fail keeps the node silent: its peers go on without it, which is safe.
+func (c *core) fail(err error) {
+	if c.trouble != err.Error() {
+		c.log.Error(err, "No heartbeats are sent")
+	}
+	c.trouble = err.Error()
+}
+
+func (c *core) events(events []membership.Event) {
+	for _, event := range events {
+		switch e := event.(type) {
+		case membership.ViewInstalled:
+			c.installed, c.detect = time.Now(), 0
+			for _, lost := range e.Lost {
+				c.detect = max(c.detect, lost.Silent)
+			}
+			c.log.Info("View installed", "view", e.View.ID.String(), "members", e.View.Members, "lost", e.Lost, "joined", e.Joined)
+		case membership.QuorumGained:
+			c.log.Info("Quorum gained", "view", e.View.ID.String())
+		case membership.QuorumLost:
+			c.lease.setStopping()
+			c.log.Info("Quorum lost: everything that runs here is stopped", "burntGeneration", e.Burnt, "generation", e.Generation)
+		case membership.RecordCommitted:
+			c.log.Info("Vote record committed", "record", e.Record.String())
+		case membership.Left:
+			c.log.Info("The node has left the cluster")
+		}
+	}
+}
+
+// publish renews the lease and shows the standing to the others.
+func (c *core) publish() membership.Status {
+	s := &standing{Settings: c.settings, Trouble: c.trouble}
+	if c.machine != nil {
+		now := c.now()
+		s.Status = c.machine.Status(now)
+		c.lease.renew(&s.Status)
+		s.Links, s.Listening = c.transport.Links(), c.transport.Listening()
+		s.Heartbeat = c.transport.Stats()
+		s.Installed, s.Detect = c.installed, c.detect
+		if s.View != nil && c.installed.IsZero() { // resumed: the clock at the installation is computed back
+			c.installed = time.Now().Add(s.ViewSince - now)
+			s.Installed = c.installed
+		}
+	}
+	c.current.Store(s)
+	if k := keyOf(s); !k.equal(c.lastKey) {
+		c.lastKey = k
+		c.changed()
+	}
+	return s.Status
+}
+
+// do runs a command on the loop and returns its error; it fails when ctx ends first.
+func (c *core) do(ctx context.Context, command func() error) error {
+	result := make(chan error, 1)
+	select {
+	case c.commands <- func() { result <- command() }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reconfigure takes over changed settings of the same node.
+func (c *core) reconfigure(ctx context.Context, s *Settings) error {
+	return c.do(ctx, func() error { return c.configure(s, nil, nil) })
+}
+
+// begin starts the machine of a node that has just been enrolled.
+func (c *core) begin(ctx context.Context, s *Settings, burnt func(model.Generation) bool, seed membership.Persistent) error {
+	return c.do(ctx, func() error { return c.start(s, burnt, seed) })
+}
+
+// setReady says that nothing is left of the generations before this one (rule O3). It is ignored when quorum was lost meanwhile.
+func (c *core) setReady(ctx context.Context, generation model.Generation) error {
+	return c.do(ctx, func() error {
+		if c.machine == nil || c.machine.Status(c.now()).Self.Generation != generation {
+			return fmt.Errorf("generation %d is over", generation)
+		}
+		c.machine.SetReady(true, c.now())
+		return nil
+	})
+}
+
+func (c *core) setReachesAPI(ctx context.Context, reaches bool) error {
+	return c.do(ctx, func() error {
+		c.reachesAPI = &reaches
+		if c.machine != nil {
+			c.machine.SetReachesAPI(reaches, c.now())
+		}
+		return nil
+	})
+}
+
+// form is the explicit first formation (rule R11).
+func (c *core) form(ctx context.Context, members []model.NodeID) error {
+	return c.do(ctx, func() error {
+		if c.machine == nil {
+			return errors.New("the node is not enrolled yet")
+		}
+		return c.machine.Form(*quorum.NewRecord(1, 0, members), c.now())
+	})
+}
+
+// reset forgets the node's part in the cluster but for what must only grow: for a node that was deleted and made again with another
+// id. Nothing may run.
+func (c *core) reset(ctx context.Context, seed membership.Persistent) error {
+	return c.do(ctx, func() error {
+		c.transport.Close()
+		c.machine, c.settings, c.unwritten = nil, nil, nil
+		return c.files.forgetMembership(&seed)
+	})
+}

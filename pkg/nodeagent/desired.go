@@ -1,0 +1,219 @@
+package nodeagent
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/monitor"
+	"github.com/quorate/quorate/pkg/resourcetype"
+)
+
+// verdict is what an assignment asks of this node.
+type verdict string
+
+const (
+	// verdictNone: it does not concern this node.
+	verdictNone verdict = "None"
+	// verdictRun: this node, in this generation, is the owner.
+	verdictRun verdict = "Run"
+	// verdictStop: another node or nobody is, at an epoch above whatever runs here.
+	verdictStop verdict = "Stop"
+	// verdictWait: it was made in a view that this node is not in yet (rule R10).
+	verdictWait verdict = "Wait"
+)
+
+// judge says what the assignment asks of this node. known says that something of the group is, or was, here in this generation.
+func judge(a *v1alpha1.Assignment, s *standing, known bool) verdict {
+	if a == nil || a.Epoch <= 0 || a.Epoch > int64(model.MaxEpoch) {
+		return verdictNone
+	}
+	self := s.Self
+	mine := model.NodeID(a.NodeID) == self.ID && a.Node != ""
+	verdict := verdictNone
+	switch {
+	case mine && model.Generation(a.Generation) == self.Generation:
+		verdict = verdictRun
+	case mine:
+		// For another of this node's lives: an older one is over (O3), a newer one has not begun.
+		return verdictNone
+	case known || slices.ContainsFunc(a.Unproven, func(o v1alpha1.UnprovenOwner) bool {
+		return model.NodeID(o.NodeID) == self.ID && model.Generation(o.Generation) == self.Generation
+	}):
+		// A withdrawal is answered even when the assignment before it was never seen: somebody waits for the answer (O1).
+		verdict = verdictStop
+	default:
+		return verdictNone
+	}
+	if !s.Acting || s.View == nil || s.View.ID.Number < uint64(a.ViewID.Number) {
+		return verdictWait
+	}
+	return verdict
+}
+
+// surroundings are the objects around a group.
+type surroundings struct {
+	cluster   *v1alpha1.Cluster
+	node      *v1alpha1.Node
+	resources []*v1alpha1.Resource
+	networks  map[string]resourcetype.NetworkInfo
+}
+
+// frozen says that an operator wants nothing started or stopped.
+func (s *surroundings) frozen(g *v1alpha1.ResourceGroup) bool {
+	return g.Spec.Maintenance || s.cluster.Spec.Maintenance || s.node.Spec.Maintenance
+}
+
+// unaccepted names a resource whose present spec the manager has not found usable, or not looked at yet; "" when there is none.
+// What is not accepted never reaches the host (DESIGN section 9).
+func (s *surroundings) unaccepted(g *v1alpha1.ResourceGroup) string {
+	if meta.IsStatusConditionFalse(g.Status.Conditions, v1alpha1.ConditionAccepted) {
+		return g.Name
+	}
+	for _, r := range s.resources {
+		c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionAccepted)
+		if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration < r.Generation {
+			return r.Name
+		}
+	}
+	return ""
+}
+
+// desiredOf is what the monitor is to do about a group that is assigned to this node.
+func desiredOf(g *v1alpha1.ResourceGroup, s *surroundings) (monitor.GroupDesired, error) {
+	d := withdrawnOf(g)
+	a := g.Status.Assignment
+	d.Run, d.Frozen, d.Networks = true, s.frozen(g), s.networks
+	for _, o := range a.Unproven {
+		d.Unproven = append(d.Unproven, model.Owner{
+			Node: o.Node, ID: model.NodeID(o.NodeID), Generation: model.Generation(o.Generation), Epoch: model.Epoch(o.Epoch),
+		})
+	}
+	for _, r := range s.resources {
+		resource, err := resourceOf(r, s)
+		if err != nil {
+			return d, err
+		}
+		d.Resources = append(d.Resources, resource)
+	}
+	slices.SortFunc(d.Resources, func(a, b monitor.ResourceDesired) int {
+		if a.Resource.Name < b.Resource.Name {
+			return -1
+		}
+		return 1
+	})
+	return d, nil
+}
+
+// withdrawnOf is what the monitor is to do about a group that this node does not own.
+func withdrawnOf(g *v1alpha1.ResourceGroup) monitor.GroupDesired {
+	a := g.Status.Assignment
+	return monitor.GroupDesired{
+		Group: resourcetype.Identity{UID: string(g.UID), Namespace: g.Namespace, Name: g.Name},
+		Epoch: model.Epoch(a.Epoch),
+		View:  model.ViewID{Number: uint64(a.ViewID.Number), Coordinator: model.NodeID(a.ViewID.Coordinator)},
+	}
+}
+
+func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired, error) {
+	spec, err := json.Marshal(r.Spec)
+	if err != nil {
+		return monitor.ResourceDesired{}, fmt.Errorf("encoding the spec of %s/%s: %w", r.Namespace, r.Name, err)
+	}
+	out := monitor.ResourceDesired{
+		Resource: resourcetype.Identity{UID: string(r.UID), Namespace: r.Namespace, Name: r.Name},
+		Type:     string(r.Spec.Type), Spec: spec,
+		Online: r.Spec.DesiredState != v1alpha1.DesiredOffline && r.DeletionTimestamp == nil,
+		Timing: timingOf(r, s.cluster), NetworkName: networkNameOf(r, s.resources),
+	}
+	for _, d := range r.Spec.DependsOn {
+		if d.Name != "" {
+			out.DependsOn = append(out.DependsOn, lifecycle.On(d.Name))
+			continue
+		}
+		out.DependsOn = append(out.DependsOn, lifecycle.Dependency{AnyOf: slices.Clone(d.AnyOf)})
+	}
+	return out, nil
+}
+
+// timingOf resolves what is inherited: the resource's own, then the cluster's for the type, then the built-in.
+func timingOf(r *v1alpha1.Resource, cluster *v1alpha1.Cluster) lifecycle.Timing {
+	var inherited v1alpha1.Timing
+	for _, t := range cluster.Spec.ResourceTypes {
+		if t.Type == r.Spec.Type {
+			inherited = t.Timing
+		}
+	}
+	own := r.Spec.Timing
+	t := lifecycle.Timing{
+		LooksAlive: first(own.LooksAliveInterval, inherited.LooksAliveInterval),
+		IsAlive:    first(own.IsAliveInterval, inherited.IsAliveInterval),
+		Pending:    first(own.PendingTimeout, inherited.PendingTimeout),
+		Deadlock:   first(own.DeadlockTimeout, inherited.DeadlockTimeout),
+		Restart: lifecycle.Restart{
+			Policy: lifecycle.RestartAlways, Threshold: 3, Period: first(r.Spec.Restart.Period), Delay: 500 * time.Millisecond,
+		},
+	}
+	if p := r.Spec.Restart.Policy; p != "" {
+		t.Restart.Policy = lifecycle.RestartPolicy(p)
+	}
+	if n := r.Spec.Restart.Threshold; n != nil {
+		t.Restart.Threshold = int(*n)
+	}
+	if d := r.Spec.Restart.Delay; d != nil {
+		t.Restart.Delay = d.Duration
+	}
+	t = t.WithDefaults()
+	t.RetryPeriod = max(time.Hour, t.Restart.Period)
+	if d := r.Spec.RetryPeriodOnFailure; d != nil {
+		t.RetryPeriod = d.Duration
+	}
+	return t
+}
+
+// first returns the first duration that is set, 0 if none is.
+func first(durations ...*metav1.Duration) time.Duration {
+	for _, d := range durations {
+		if d != nil {
+			return d.Duration
+		}
+	}
+	return 0
+}
+
+// networkNameOf is the name of the virtual server that a resource belongs to: that of a NetworkName which it depends on, directly
+// or through others.
+func networkNameOf(r *v1alpha1.Resource, all []*v1alpha1.Resource) string {
+	byName := map[string]*v1alpha1.Resource{}
+	for _, other := range all {
+		byName[other.Name] = other
+	}
+	seen := map[string]bool{}
+	var visit func(r *v1alpha1.Resource) string
+	visit = func(r *v1alpha1.Resource) string {
+		for _, d := range r.Spec.DependsOn {
+			for _, name := range append(slices.Clone(d.AnyOf), d.Name) {
+				other := byName[name]
+				if other == nil || seen[name] {
+					continue
+				}
+				seen[name] = true
+				if other.Spec.NetworkName != nil {
+					return other.Spec.NetworkName.Name
+				}
+				if found := visit(other); found != "" {
+					return found
+				}
+			}
+		}
+		return ""
+	}
+	return visit(r)
+}

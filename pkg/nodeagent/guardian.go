@@ -1,0 +1,97 @@
+package nodeagent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/cgroup"
+	"github.com/quorate/quorate/pkg/guardian"
+)
+
+const (
+	guardianCheck = time.Second
+	guardianLog   = "guardian.log"
+	// maxGuardianLog is where the guardian's log begins anew, at its start.
+	maxGuardianLog = 1 << 20
+)
+
+// guardianKeeper starts the guardian when none runs. The guardian outlives the agent: that is its purpose.
+type guardianKeeper struct {
+	log                logr.Logger
+	runDir, cgroupRoot string
+	problems           *problems
+}
+
+// run looks once a second until ctx ends.
+func (g *guardianKeeper) run(ctx context.Context) {
+	ticker := time.NewTicker(guardianCheck)
+	defer ticker.Stop()
+	for {
+		if guardian.Running(g.runDir) {
+			g.problems.one(v1alpha1.ProblemNoGuardian, "", "")
+		} else if err := g.start(); err != nil {
+			g.log.Error(err, "The guardian is not started")
+			g.problems.one(v1alpha1.ProblemNoGuardian, "", "nothing stops what runs if the agent hangs: "+err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (g *guardianKeeper) start() error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding the agent's own binary: %w", err)
+	}
+	output, err := g.openLog()
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	cmd := exec.Command(self, "guardian", "--run-dir", g.runDir, "--cgroup-root", g.cgroupRoot)
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// A control group of its own, so that whoever kills the agent's does not kill the guardian with it.
+	own := cgroup.At(filepath.Join(g.cgroupRoot, "guardian"))
+	if err := own.Create(); err != nil {
+		g.log.V(1).Info("The guardian shares the agent's control group", "reason", err.Error())
+	} else if dir, err := own.Open(); err == nil {
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the guardian: %w", err)
+	}
+	g.log.Info("Guardian started", "pid", cmd.Process.Pid)
+	go func() {
+		if err := cmd.Wait(); err != nil {
+			g.log.Info("The guardian ended", "reason", err.Error())
+		}
+	}()
+	return nil
+}
+
+func (g *guardianKeeper) openLog() (*os.File, error) {
+	path := filepath.Join(g.runDir, guardianLog)
+	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	if info, err := os.Stat(path); err == nil && info.Size() > maxGuardianLog {
+		flags |= os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the guardian's log: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,464 @@
+package nodeagent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/monitor"
+	"github.com/quorate/quorate/pkg/resourcetype"
+)
+
+// groupMonitor is what the keeper needs of monitor.Monitor.
+type groupMonitor interface {
+	SetIdentity(node model.NodeID, generation model.Generation, clusterID string) error
+	Adopt() ([]resourcetype.Identity, error)
+	CleanUp(ctx context.Context) []monitor.Leftover
+	Apply(d monitor.GroupDesired) error
+	Forget(groupUID string)
+	ViewInstalled(view lifecycle.View)
+	ViewLost()
+	SetFencing(f lifecycle.Fencing)
+	Reports() []monitor.GroupReport
+	Active() bool
+	StopAll(ctx context.Context, deadline time.Duration) []monitor.Leftover
+	Close()
+}
+
+// applied is what the keeper has told the monitor of a group.
+type applied struct {
+	key   client.ObjectKey
+	epoch model.Epoch
+	run   bool
+	// content is the desired state as JSON, to see whether anything has changed.
+	content string
+	desired monitor.GroupDesired
+	// generations are the generations of the Resource objects that went into it.
+	generations map[string]int64
+}
+
+// keeper owns the groups of this node. One goroutine runs it; touch, wakeUp and observed may be called by others.
+type keeper struct {
+	log       logr.Logger
+	now       func() time.Duration
+	nodeName  string
+	cluster   string
+	core      *core
+	lease     *lease
+	monitor   groupMonitor
+	enrolment *enrolment
+	world     func() *world
+	problems  *problems
+	// burnt says whether the guardian has burnt a generation; unlock takes its lock away once a later life has cleaned up.
+	burnt  func(model.Generation) bool
+	unlock func() error
+	// published is called when something has changed that the statuses tell.
+	published func()
+
+	wake chan struct{}
+	// generation is the life that the monitor may start things in; 0 before the first.
+	generation atomic.Uint64
+
+	mu    sync.Mutex
+	dirty map[client.ObjectKey]bool
+	all   bool
+	known map[string]applied // by group uid
+	specs map[string]int64   // generations of Nodes and Clusters
+
+	// The rest belongs to the loop. begun is the life whose beginning is complete, present what the monitor reports in a pass.
+	begun   model.Generation
+	present map[string]client.ObjectKey // by group uid
+	waiting map[client.ObjectKey]bool
+	view    model.ViewID
+	again   time.Duration
+}
+
+// touch notes that an object has changed; nil stands for all.
+func (k *keeper) touch(obj client.Object) {
+	k.mu.Lock()
+	switch o := obj.(type) {
+	case *v1alpha1.ResourceGroup:
+		k.dirty[client.ObjectKeyFromObject(o)] = true
+	case *v1alpha1.Resource:
+		k.dirty[client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.GroupName}] = true
+	case *v1alpha1.Node, *v1alpha1.Cluster:
+		// Their statuses change often and say nothing about groups; their specs may (maintenance, timing).
+		name := fmt.Sprintf("%T %s", o, o.GetName())
+		k.all = k.all || k.specs[name] != o.GetGeneration()
+		k.specs[name] = o.GetGeneration()
+	case nil:
+		k.all = true
+	}
+	k.mu.Unlock()
+	k.wakeUp()
+}
+
+func (k *keeper) wakeUp() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lookAgain asks for a pass after d although nothing happens.
+func (k *keeper) lookAgain(d time.Duration) {
+	if k.again == 0 || d < k.again {
+		k.again = d
+	}
+}
+
+// run makes a pass whenever something has changed, until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.wake:
+		case <-timer.C:
+		}
+		k.again = 0
+		k.pass(ctx)
+		if k.again == 0 {
+			k.again = 10 * time.Second
+		}
+		timer.Reset(k.again)
+	}
+}
+
+func (k *keeper) pass(ctx context.Context) {
+	if s := k.core.standing(); s.Self.Generation != 0 && s.Self.Generation != k.begun {
+		k.newLife(ctx, s)
+	}
+	w := k.world()
+	if w != nil && k.enrolment.pass(ctx, k, w) {
+		k.groups(ctx, w)
+	}
+	k.tellView()
+	k.lease.setActive(k.active())
+	k.published()
+}
+
+// active says that something runs here or may be started: the guardian watches then.
+func (k *keeper) active() bool {
+	k.mu.Lock()
+	for _, a := range k.known {
+		if a.run {
+			k.mu.Unlock()
+			return true
+		}
+	}
+	k.mu.Unlock()
+	return k.monitor.Active()
+}
+
+// mayAct is the monitor's lease check (rule O8).
+func (k *keeper) mayAct() error {
+	return k.lease.mayAct(model.Generation(k.generation.Load()))
+}
+
+// newLife begins a generation: after the start of the agent, and whenever quorum was lost. Everything of the generation before is
+// stopped first (rule O3).
+func (k *keeper) newLife(ctx context.Context, s *standing) {
+	first := k.begun == 0
+	var left []monitor.Leftover
+	if !first {
+		k.generation.Store(0)
+		left = k.fence(ctx, s.Settings.SelfFence)
+	}
+	if len(left) == 0 {
+		left = k.begin(ctx, s, first)
+	}
+	k.problems.set(problemLeftover, leftoverProblems(left))
+	if len(left) > 0 {
+		k.log.Info("Something of an older generation is left; the node does not rejoin until it is gone", "left", left)
+		k.lookAgain(time.Second)
+		return
+	}
+	generation := s.Self.Generation
+	k.generation.Store(uint64(generation))
+	k.begun = generation
+	active := k.monitor.Active()
+	if !active {
+		k.lease.setClean(generation)
+	}
+	if err := k.unlock(); err != nil {
+		k.log.Error(err, "The guardian's lock stays; a later agent will not adopt what runs")
+	}
+	if err := k.core.setReady(ctx, generation); err != nil {
+		k.lookAgain(50 * time.Millisecond)
+		return
+	}
+	k.log.Info("Ready", "generation", generation, "running", active)
+	k.mu.Lock()
+	k.all = true
+	k.mu.Unlock()
+	k.wakeUp()
+}
+
+// fence stops everything within the self-fence deadline, which counts from the end of the lease.
+func (k *keeper) fence(ctx context.Context, selfFence time.Duration) []monitor.Leftover {
+	started := k.now()
+	deadline := k.lease.ended() + selfFence
+	k.mu.Lock()
+	clear(k.known)
+	k.mu.Unlock()
+	k.view = model.ViewID{}
+	k.monitor.ViewLost()
+	left := k.monitor.StopAll(ctx, deadline)
+	if len(left) == 0 {
+		k.log.Info("Everything is stopped", "took", (k.now() - started).String(), "beforeDeadline", (deadline - k.now()).String())
+	}
+	return left
+}
+
+// begin takes over the identity of the new life, adopts what an earlier agent of the same life has left, and removes all else.
+func (k *keeper) begin(ctx context.Context, s *standing, adopt bool) []monitor.Leftover {
+	generation := s.Self.Generation
+	if err := k.monitor.SetIdentity(s.Self.ID, generation, s.Settings.ClusterID); err != nil {
+		return []monitor.Leftover{{Message: err.Error()}}
+	}
+	if adopt && !k.burnt(generation) {
+		// What is adopted may be restarted at once.
+		k.generation.Store(uint64(generation))
+		adopted, err := k.monitor.Adopt()
+		if err != nil {
+			k.log.Error(err, "Nothing is adopted; what runs is stopped")
+		}
+		if len(adopted) > 0 {
+			k.log.Info("Adopted what an earlier agent has left running", "groups", len(adopted))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return k.monitor.CleanUp(ctx)
+}
+
+// tellView tells the monitor of each view in which this node acts: its waits for proof count from there (rule O4).
+func (k *keeper) tellView() {
+	s := k.core.standing()
+	if s.Settings == nil || s.Self.Generation != k.begun {
+		return
+	}
+	k.monitor.SetFencing(fencingOf(s.Settings))
+	if !s.Acting || s.View == nil || s.View.ID == k.view {
+		return
+	}
+	k.view = s.View.ID
+	k.monitor.ViewInstalled(lifecycle.View{At: s.ViewSince, ID: s.View.ID, Members: s.View.Members})
+	k.mu.Lock()
+	for key := range k.waiting {
+		k.dirty[key] = true
+	}
+	clear(k.waiting)
+	k.mu.Unlock()
+	k.wakeUp()
+}
+
+// fencingOf says how the other nodes are made harmless. The margin is for clocks that run differently, and for the moment between
+// a kill and its effect.
+func fencingOf(s *Settings) lifecycle.Fencing {
+	f := lifecycle.Fencing{
+		SelfFence: s.SelfFence, Margin: s.SelfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{},
+	}
+	for _, n := range s.Nodes {
+		if n.GuardsAddresses {
+			f.GuardsAddresses[n.ID] = true
+		}
+	}
+	return f
+}
+
+// groups looks at every group that may have changed.
+func (k *keeper) groups(ctx context.Context, w *world) {
+	k.mu.Lock()
+	all, dirty := k.all, k.dirty
+	k.all, k.dirty = false, map[client.ObjectKey]bool{}
+	k.mu.Unlock()
+	k.present = map[string]client.ObjectKey{}
+	for _, r := range k.monitor.Reports() {
+		k.present[r.Group.UID] = client.ObjectKey{Namespace: r.Group.Namespace, Name: r.Group.Name}
+	}
+	if all {
+		groups, err := w.groups(ctx, k.cluster)
+		if err != nil {
+			k.retry(err, nil)
+			return
+		}
+		for _, g := range groups {
+			dirty[client.ObjectKeyFromObject(g)] = true
+		}
+		for _, key := range k.present {
+			dirty[key] = true
+		}
+	}
+	for key := range dirty {
+		if err := k.group(ctx, w, key); err != nil {
+			k.retry(err, &key)
+		}
+	}
+}
+
+// retry looks at a group again a little later; nil is all of them.
+func (k *keeper) retry(err error, key *client.ObjectKey) {
+	k.log.Info("A group is looked at again", "group", key, "reason", err.Error())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key == nil {
+		k.all = true
+	} else {
+		k.dirty[*key] = true
+	}
+	k.lookAgain(time.Second)
+}
+
+// group does what the group's assignment asks of this node.
+func (k *keeper) group(ctx context.Context, w *world, key client.ObjectKey) error {
+	g, err := w.group(ctx, key)
+	if err != nil {
+		return err
+	}
+	uid := ""
+	if g != nil && g.Spec.ClusterName == k.cluster {
+		uid = string(g.UID)
+	}
+	if err := k.forgetOthers(ctx, w, key, uid); err != nil || uid == "" {
+		return err
+	}
+	s := k.core.standing()
+	if s.Self.Generation != k.begun {
+		return nil // everything is looked at again when the new life has begun
+	}
+	before, known := k.appliedTo(uid)
+	if _, present := k.present[uid]; present {
+		known = true
+	}
+	switch judge(g.Status.Assignment, s, known) {
+	case verdictRun:
+		return k.take(ctx, w, g, before)
+	case verdictStop:
+		return k.apply(withdrawnOf(g), key, nil)
+	case verdictWait:
+		k.waiting[key] = true
+	case verdictNone:
+	}
+	return nil
+}
+
+// take runs the group here, as far as the manager has accepted what its resources ask for.
+func (k *keeper) take(ctx context.Context, w *world, g *v1alpha1.ResourceGroup, before applied) error {
+	around, err := k.surroundings(ctx, w, g)
+	if err != nil || around == nil {
+		return err
+	}
+	key := client.ObjectKeyFromObject(g)
+	if name := around.unaccepted(g); name != "" {
+		epoch := model.Epoch(g.Status.Assignment.Epoch)
+		if !before.run || before.epoch == epoch {
+			k.log.V(1).Info("Waiting until the spec is accepted", "group", key, "object", name)
+			return nil
+		}
+		d := before.desired // the same resources as until now, at the new epoch
+		d.Epoch, d.View = epoch, withdrawnOf(g).View
+		return k.apply(d, key, before.generations)
+	}
+	d, err := desiredOf(g, around)
+	if err != nil {
+		return err
+	}
+	generations := map[string]int64{}
+	for _, r := range around.resources {
+		generations[string(r.UID)] = r.Generation
+	}
+	return k.apply(d, key, generations)
+}
+
+func (k *keeper) surroundings(ctx context.Context, w *world, g *v1alpha1.ResourceGroup) (*surroundings, error) {
+	cluster, err := w.cluster(ctx, k.cluster)
+	if err != nil || cluster == nil {
+		return nil, err
+	}
+	node, err := w.node(ctx, k.nodeName)
+	if err != nil || node == nil {
+		return nil, err
+	}
+	resources, err := w.resources(ctx, client.ObjectKeyFromObject(g))
+	if err != nil {
+		return nil, err
+	}
+	settings := k.core.standing().Settings
+	return &surroundings{cluster: cluster, node: node, resources: resources, networks: settings.networkInfo()}, nil
+}
+
+// apply tells the monitor what it does not know yet. The guardian hears of it first.
+func (k *keeper) apply(d monitor.GroupDesired, key client.ObjectKey, generations map[string]int64) error {
+	content, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encoding the assignment of %s: %w", key, err)
+	}
+	before, known := k.appliedTo(d.Group.UID)
+	if known && before.content == string(content) {
+		return nil
+	}
+	if d.Run {
+		k.lease.setActive(true)
+	}
+	if err := k.monitor.Apply(d); err != nil {
+		var refused *lifecycle.RefusedError
+		if errors.As(err, &refused) {
+			k.log.Info("An assignment is not obeyed", "group", key, "epoch", d.Epoch, "run", d.Run, "reason", err.Error())
+			return nil
+		}
+		return err
+	}
+	if !known || before.epoch != d.Epoch {
+		k.log.Info("Assignment", "group", key, "run", d.Run, "epoch", d.Epoch, "unproven", len(d.Unproven))
+	}
+	k.mu.Lock()
+	k.known[d.Group.UID] = applied{
+		key: key, epoch: d.Epoch, run: d.Run, content: string(content), desired: d, generations: generations,
+	}
+	k.mu.Unlock()
+	return nil
+}
+
+// forgetOthers stops groups of that name with another uid: the object is gone, or was made again. The server is asked first, since
+// a cache that lost a watch may not know everything (rule O11).
+func (k *keeper) forgetOthers(ctx context.Context, w *world, key client.ObjectKey, uid string) error {
+	for other, at := range k.present {
+		if at != key || other == uid {
+			continue
+		}
+		gone, err := w.vanished(ctx, key, other)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			continue
+		}
+		k.log.Info("The group's object is gone; what runs of it is stopped", "group", key, "uid", other)
+		k.monitor.Forget(other)
+		k.mu.Lock()
+		delete(k.known, other)
+		k.mu.Unlock()
+	}
+	return nil
+}
+
+func (k *keeper) appliedTo(uid string) (applied, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a, known := k.known[uid]
+	return a, known
+}

@@ -1,0 +1,239 @@
+package nodeagent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/resourcetype"
+)
+
+const (
+	surveyInterval = 5 * time.Second
+	// surveyPatience is how long a look at disks and tools may take; a disk that hangs longer is shown as it was.
+	surveyPatience = 4 * time.Second
+)
+
+// surveyor looks from time to time at what the host has: interfaces, disks that groups need, tools.
+type surveyor struct {
+	log      logr.Logger
+	types    *resourcetype.Registry
+	cluster  string
+	world    func() *world
+	settings func() *Settings
+	problems *problems
+	changed  func()
+
+	busy sync.Mutex
+
+	mu         sync.Mutex
+	interfaces []v1alpha1.AgentInterface
+	disks      []v1alpha1.AgentDisk
+}
+
+func (s *surveyor) seen() ([]v1alpha1.AgentInterface, []v1alpha1.AgentDisk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.interfaces, s.disks
+}
+
+// run looks until ctx ends.
+func (s *surveyor) run(ctx context.Context) {
+	ticker := time.NewTicker(surveyInterval)
+	defer ticker.Stop()
+	for {
+		s.lookAtInterfaces()
+		s.lookAtDisks(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// lookAtInterfaces finds the interface of each network on which this node has an address.
+func (s *surveyor) lookAtInterfaces() {
+	settings := s.settings()
+	if settings == nil {
+		return
+	}
+	own := map[string]string{}
+	for _, n := range settings.Nodes {
+		if n.ID == settings.Self {
+			own = n.Addresses
+		}
+	}
+	byAddress, err := interfacesByAddress()
+	if err != nil {
+		s.log.Error(err, "The host's interfaces cannot be listed")
+		return
+	}
+	var list []v1alpha1.AgentInterface
+	for network, address := range own {
+		ip, err := netip.ParseAddr(address)
+		if err != nil {
+			continue
+		}
+		entry := v1alpha1.AgentInterface{Network: network, State: v1alpha1.LinkDown}
+		if i, found := byAddress[ip]; found {
+			entry.Name = i.Name
+			if i.Flags&net.FlagUp != 0 && i.Flags&net.FlagRunning != 0 {
+				entry.State = v1alpha1.LinkUp
+			}
+		}
+		list = append(list, entry)
+	}
+	slices.SortFunc(list, func(a, b v1alpha1.AgentInterface) int { return cmp.Compare(a.Network, b.Network) })
+	s.mu.Lock()
+	same := slices.Equal(s.interfaces, list)
+	s.interfaces = list
+	s.mu.Unlock()
+	if !same {
+		s.changed()
+	}
+}
+
+func interfacesByAddress() (map[netip.Addr]net.Interface, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	out := map[netip.Addr]net.Interface{}
+	for _, i := range interfaces {
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue // it has just gone
+		}
+		for _, a := range addresses {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				out[prefix.Addr().Unmap()] = i
+			}
+		}
+	}
+	return out, nil
+}
+
+// lookAtDisks asks the types what this host lacks for the cluster's resources. A look that hangs on a disk is left behind, and no
+// other one begins before it returns.
+func (s *surveyor) lookAtDisks(ctx context.Context) {
+	w := s.world()
+	if w == nil || !s.busy.TryLock() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, surveyPatience)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer s.busy.Unlock()
+		defer cancel()
+		s.check(ctx, w)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (s *surveyor) check(ctx context.Context, w *world) {
+	resources, err := s.resources(ctx, w)
+	if err != nil {
+		s.log.Error(err, "The host is not compared with what resources need")
+		return
+	}
+	var found []v1alpha1.AgentProblem
+	disks := map[string]v1alpha1.AgentDisk{}
+	for _, r := range resources {
+		t, err := s.types.Get(string(r.Spec.Type))
+		if err != nil {
+			continue // validation has said so already
+		}
+		checker, ok := t.(resourcetype.Checker)
+		if !ok {
+			continue
+		}
+		spec, err := json.Marshal(r.Spec)
+		if err != nil {
+			continue
+		}
+		device := deviceOf(&r.Spec)
+		disk := v1alpha1.AgentDisk{Device: device, Visible: true}
+		for _, p := range checker.Check(ctx, spec) {
+			found = append(found, v1alpha1.AgentProblem{Reason: problemReason(p.Reason), Object: p.Object, Message: p.Message})
+			if p.Reason == deviceMissingReason {
+				disk.Visible, disk.Message = false, cut(p.Message, maxProblemText)
+			}
+		}
+		if device != "" {
+			disks[device] = disk
+		}
+	}
+	if ctx.Err() != nil {
+		return // what was told under pressure of time may be wrong
+	}
+	s.problems.set("survey", found)
+	list := make([]v1alpha1.AgentDisk, 0, len(disks))
+	for _, d := range disks {
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(a, b v1alpha1.AgentDisk) int { return cmp.Compare(a.Device, b.Device) })
+	s.mu.Lock()
+	same := reflect.DeepEqual(s.disks, list)
+	s.disks = list
+	s.mu.Unlock()
+	if !same {
+		s.changed()
+	}
+}
+
+// resources are those of the cluster's groups.
+func (s *surveyor) resources(ctx context.Context, w *world) ([]*v1alpha1.Resource, error) {
+	groups, err := w.groups(ctx, s.cluster)
+	if err != nil {
+		return nil, err
+	}
+	ours := map[client.ObjectKey]bool{}
+	for _, g := range groups {
+		ours[client.ObjectKeyFromObject(g)] = true
+	}
+	resources, err := w.allResources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(resources, func(r *v1alpha1.Resource) bool {
+		return !ours[client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.GroupName}]
+	}), nil
+}
+
+func deviceOf(spec *v1alpha1.ResourceSpec) string {
+	switch {
+	case spec.LoopbackDisk != nil:
+		return spec.LoopbackDisk.File
+	case spec.PhysicalDisk != nil:
+		return spec.PhysicalDisk.Device
+	default:
+		return ""
+	}
+}
+
+// problemReason translates the resource types' words into the API's.
+func problemReason(reason string) string {
+	switch reason {
+	case toolMissingReason:
+		return v1alpha1.ProblemMissingTool
+	case deviceMissingReason:
+		return v1alpha1.ProblemMissingDevice
+	default:
+		return reason
+	}
+}

@@ -1,0 +1,35 @@
+package nodeagent
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/addressguard"
+	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/genericapplication"
+	"github.com/quorate/quorate/pkg/resourcetype/ipaddress"
+	"github.com/quorate/quorate/pkg/resourcetype/loopbackdisk"
+)
+
+// Types are all resource types of this agent, the same for the agent and its guardian.
+func Types(guard addressguard.Guard) *resourcetype.Registry {
+	r := resourcetype.NewRegistry()
+	r.Register(string(v1alpha1.TypeLoopbackDisk), loopbackdisk.New())
+	r.Register(string(v1alpha1.TypeIPAddress), ipaddress.New(guard))
+	r.Register(string(v1alpha1.TypeGenericApplication), genericapplication.New())
+	return r
+}
+
+// Guard returns the kernel's address guard. On a host whose kernel cannot guard addresses it returns one that does nothing, and the
+// reason: the host then says so, and others wait longer for what it owned (rule O13).
+func Guard(ctx context.Context, now func() time.Duration, log logr.Logger) (addressguard.Guard, error) {
+	kernel, err := addressguard.New(ctx)
+	if err != nil {
+		log.Error(err, "This kernel does not guard addresses")
+		return addressguard.NewFake(now), err
+	}
+	return kernel, nil
+}
