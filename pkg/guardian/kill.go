@@ -38,7 +38,7 @@ func kill(ctx context.Context, l runstate.Lease, log logr.Logger) {
 	if err != nil {
 		return // it has ended
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	// The descriptor is fixed before the start time is compared, so a pid that is used again cannot be hit.
 	if !alive(l) {
 		return

@@ -32,27 +32,39 @@ func (m *Machine) evaluate(r *resource, lost bool) verdict {
 	}
 	v := verdict{known: true}
 	v.wants = m.running() && r.inSpec && r.spec.Online && !r.Failed
-	v.keep = v.wants && !lost && !r.doomed && !r.Stopping && m.now >= r.RestartAt &&
-		(r.Phase == PhaseIdle || r.Phase == PhaseReserving || r.Fingerprint == r.spec.Fingerprint)
+	v.keep = !lost && m.sound(r)
 	v.ready = true
 	for _, dependency := range r.spec.DependsOn {
-		wanted, supported, online := false, false, false
-		for _, name := range dependency.AnyOf {
-			other := m.named(name)
-			if other == nil {
-				continue
-			}
-			o := m.evaluate(other, lost)
-			adopting := other.Phase == PhaseAdopting && other.OnlineSince != 0
-			wanted = wanted || o.wants
-			supported = supported || (o.keep && (other.Phase == PhaseOnline || adopting))
-			online = online || (o.keep && other.Phase == PhaseOnline)
-		}
-		v.wants, v.keep, v.ready = v.wants && wanted, v.keep && supported, v.ready && online
+		d := m.evaluateDependency(dependency, lost)
+		v.wants, v.keep, v.ready = v.wants && d.wants, v.keep && d.keep, v.ready && d.ready
 	}
 	v.keep = v.keep && v.wants
 	v.ready = v.ready && v.keep
 	r.verdict = v
+	return v
+}
+
+// sound reports whether nothing is the matter with the resource itself.
+func (m *Machine) sound(r *resource) bool {
+	current := r.Phase == PhaseIdle || r.Phase == PhaseReserving || r.Fingerprint == r.spec.Fingerprint
+	return current && !r.doomed && !r.Stopping && m.now >= r.RestartAt
+}
+
+// evaluateDependency is the verdict for a dependency: one of the resources that it names must do.
+func (m *Machine) evaluateDependency(d Dependency, lost bool) verdict {
+	var v verdict
+	for _, name := range d.AnyOf {
+		other := m.named(name)
+		if other == nil {
+			continue
+		}
+		o := m.evaluate(other, lost)
+		online := other.Phase == PhaseOnline
+		adopting := other.Phase == PhaseAdopting && other.OnlineSince != 0
+		v.wants = v.wants || o.wants
+		v.keep = v.keep || (o.keep && (online || adopting))
+		v.ready = v.ready || (o.keep && online)
+	}
 	return v
 }
 

@@ -43,6 +43,11 @@ func (g *group) act(a lifecycle.Action, persisted error) {
 		return
 	case lifecycle.OpReserve, lifecycle.OpOnline, lifecycle.OpOffline, lifecycle.OpTerminate, lifecycle.OpAdopt:
 	}
+	g.launch(a, persisted)
+}
+
+// launch runs an op beside everything else; its outcome comes back through finish.
+func (g *group) launch(a lifecycle.Action, persisted error) {
 	ctx, cancel := context.WithCancel(g.monitor.ctx)
 	g.cancels[a.Serial] = cancel
 	r := g.resources[a.UID]

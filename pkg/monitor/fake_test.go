@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -219,7 +220,7 @@ type bed struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{t: t, host: newHost(), dir: t.TempDir(), genNow: 1, bootName: "boot-1"}
+	b := &bed{t: t, host: newHost(), dir: memoryDir(t), genNow: 1, bootName: "boot-1"}
 	b.types = resourcetype.NewRegistry()
 	b.types.Register("Disk", fakeDisk{fakeType{b.host}})
 	b.types.Register("Address", fakeAddress{fakeType{b.host}})
@@ -227,6 +228,21 @@ func newBed(t *testing.T) *bed {
 	b.start()
 	t.Cleanup(func() { b.m.Close() })
 	return b
+}
+
+// memoryDir is a directory in memory, as /run is: the run state is written for speed there.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "quorate-monitor-") //nolint:usetesting // t.TempDir is on disk
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (b *bed) start() {

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -233,7 +234,9 @@ func (m *Monitor) all() []*group {
 	for _, g := range m.groups {
 		groups = append(groups, g)
 	}
-	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.id.String(), b.id.String()) })
+	slices.SortFunc(groups, func(a, b *group) int {
+		return cmp.Or(strings.Compare(a.id.Namespace, b.id.Namespace), strings.Compare(a.id.Name, b.id.Name), strings.Compare(a.id.UID, b.id.UID))
+	})
 	return groups
 }
 

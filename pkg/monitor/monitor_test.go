@@ -123,7 +123,7 @@ func TestThresholdAsksForFailover(t *testing.T) {
 
 func TestHealthChecks(t *testing.T) {
 	tests := map[string]struct {
-		break_ func(h *host)
+		hurt   func(h *host)
 		reason lifecycle.Reason
 	}{
 		"IsAlive fails":                         {func(h *host) { h.sick["app"] = errors.New("sick") }, lifecycle.ReasonHealthCheckFailed},
@@ -135,7 +135,7 @@ func TestHealthChecks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)
 			b.online()
-			b.host.set(func() { tc.break_(b.host) })
+			b.host.set(func() { tc.hurt(b.host) })
 			if tc.reason == "" {
 				time.Sleep(150 * time.Millisecond)
 				if _, starts := b.host.count("app"); starts != 1 || !isOnline(b.report()) {

@@ -27,10 +27,10 @@ type floors struct {
 	synced *sync.Cond
 	file   *os.File
 	byUID  map[string]model.Epoch
-	// appended and durable count lines; err is the first failure to write, which sticks.
-	appended, durable uint64
-	flushing          bool
-	err               error
+	// pending are lines that are not yet in the file; err is the first failure to write, which sticks.
+	pending  strings.Builder
+	flushing bool
+	err      error
 }
 
 const flushDelay = 2 * time.Millisecond
@@ -99,10 +99,7 @@ func (f *floors) raise(uid string, epoch model.Epoch) error {
 		return f.err
 	}
 	f.byUID[uid] = epoch
-	if _, err := io.WriteString(f.file, floorLine(uid, epoch)); err != nil && f.err == nil {
-		f.err = fmt.Errorf("writing the groups' epochs: %w", err)
-	}
-	f.appended++
+	f.pending.WriteString(floorLine(uid, epoch))
 	if !f.flushing && f.err == nil {
 		f.flushing = true
 		go f.flush()
@@ -110,20 +107,23 @@ func (f *floors) raise(uid string, epoch model.Epoch) error {
 	return f.err
 }
 
-// flush makes all lines durable that are appended while it waits and writes.
+// flush makes all lines durable that are appended while it waits and writes. Who appends never waits for the disk: a write to a
+// file that is being synced does.
 func (f *floors) flush() {
 	time.Sleep(flushDelay)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.durable < f.appended && f.err == nil {
-		upTo, file := f.appended, f.file
+	for f.pending.Len() > 0 && f.err == nil {
+		lines, file := f.pending.String(), f.file
+		f.pending.Reset()
 		f.mu.Unlock()
-		err := file.Sync()
+		_, err := io.WriteString(file, lines)
+		if err == nil {
+			err = file.Sync()
+		}
 		f.mu.Lock()
 		if err != nil {
-			f.err = fmt.Errorf("syncing the groups' epochs: %w", err)
-		} else {
-			f.durable = upTo
+			f.err = fmt.Errorf("writing the groups' epochs: %w", err)
 		}
 	}
 	f.flushing = false

@@ -52,7 +52,7 @@ func ReadLock(runDir string) (*Lock, error) {
 	}
 	var l Lock
 	if err := json.Unmarshal(raw, &l); err != nil {
-		return &Lock{Generation: ^model.Generation(0), Reason: "the lock is garbled"}, nil
+		return &Lock{Generation: ^model.Generation(0), Reason: "the lock is garbled"}, nil //nolint:nilerr // garbled is locked
 	}
 	return &l, nil
 }
