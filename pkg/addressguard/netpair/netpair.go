@@ -3,6 +3,7 @@
 package netpair
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -19,10 +21,12 @@ import (
 // marker tells the test binary that it runs in its own network namespace.
 const marker = "QUORATE_TEST_NETPAIR"
 
-// Addresses of the two hosts.
+// Addresses of this host and of the peer.
 const (
-	Local4, Peer4 = "10.9.0.1/24", "10.9.0.2/24"
-	Local6, Peer6 = "fd09::1/64", "fd09::2/64"
+	Local4 = "10.9.0.1/24"
+	Local6 = "fd09::1/64"
+	Peer4  = "10.9.0.2/24"
+	Peer6  = "fd09::2/64"
 )
 
 // Main is called by TestMain: it runs the tests in a new network namespace. It needs root.
@@ -38,7 +42,7 @@ func Main(m *testing.M) {
 		}
 		os.Exit(m.Run())
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), marker+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -97,10 +101,10 @@ func New(t *testing.T) *Pair {
 	p.PeerMAC = p.PeerLink.Attrs().HardwareAddr
 	fatal("starting the peer's end", p.Peer.LinkSetUp(p.PeerLink))
 	for _, a := range []string{Local4, Local6} {
-		fatal("adding "+a, netlink.AddrReplace(p.Link, address(a)))
+		p.AddAddress(t, a)
 	}
 	for _, a := range []string{Peer4, Peer6} {
-		fatal("adding "+a, p.Peer.AddrReplace(p.PeerLink, address(a)))
+		p.AddPeerAddress(t, a)
 	}
 	return p
 }
@@ -158,6 +162,7 @@ func (p *Pair) AddPeerAddress(t *testing.T, prefix string) {
 	if err := p.Peer.AddrReplace(p.PeerLink, address(prefix)); err != nil {
 		t.Fatal(err)
 	}
+	waitUntilServed(t, prefix, p.Peer.RouteGet)
 }
 
 // AddAddress gives this host another address.
@@ -166,6 +171,21 @@ func (p *Pair) AddAddress(t *testing.T, prefix string) {
 	if err := netlink.AddrReplace(p.Link, address(prefix)); err != nil {
 		t.Fatal(err)
 	}
+	waitUntilServed(t, prefix, netlink.RouteGet)
+}
+
+// waitUntilServed waits for the kernel, which begins to serve an IPv6 address a moment after it was added.
+func waitUntilServed(t *testing.T, prefix string, route func(net.IP) ([]netlink.Route, error)) {
+	t.Helper()
+	ip := netip.MustParsePrefix(prefix).Addr().AsSlice()
+	for range 1000 {
+		routes, err := route(ip)
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("the kernel does not serve %s", prefix)
 }
 
 func noDuplicateCheck() error {

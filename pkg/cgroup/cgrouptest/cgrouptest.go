@@ -3,6 +3,7 @@ package cgrouptest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,8 +21,8 @@ func Root(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := os.MkdirTemp(mount, "quorate-test-*")
-	if err != nil {
+	root := filepath.Join(mount, "quorate-test-"+rand.Text())
+	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatalf("making a cgroup for the test (needs root): %v", err)
 	}
 	t.Cleanup(func() {

@@ -280,7 +280,7 @@ func (t *Type) Adopt(ctx context.Context, inst *resourcetype.Instance) error {
 	return t.check(ctx, inst, readiness)
 }
 
-// Watch sees the end of the main process at once.
+// Watch sees the end of the main process at once. An error says that it is gone already.
 func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan error, error) {
 	p, err := params(inst)
 	if err != nil {
@@ -297,9 +297,7 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 	}
 	proc, err := openProcess(cg, r)
 	if err != nil {
-		failed <- err
-		close(failed)
-		return failed, nil
+		return nil, err
 	}
 	go func() {
 		defer close(failed)

@@ -61,24 +61,13 @@ func (m nd) frame(from net.HardwareAddr) []byte {
 
 // parseND reads an Ethernet frame. Messages with extension headers are none of neighbour discovery's.
 func parseND(frame []byte) (m nd, from net.HardwareAddr, err error) {
-	if len(frame) < etherLen+ip6Len+ndLen || binary.BigEndian.Uint16(frame[12:]) != etherIPv6 {
-		return nd{}, nil, errNotOurs
-	}
-	ip := frame[etherLen:]
-	length := int(binary.BigEndian.Uint16(ip[4:]))
-	if ip[0]>>4 != 6 || ip[6] != protocolICMPv6 || ip[7] != 255 || length < ndLen || len(ip) < ip6Len+length {
-		return nd{}, nil, errNotOurs
-	}
-	icmp := ip[ip6Len : ip6Len+length]
-	if icmp[0] != ndSolicitation && icmp[0] != ndAdvertisement || icmp[1] != 0 {
+	icmp, source, to := icmpOf(frame)
+	if len(icmp) < ndLen || icmp[0] != ndSolicitation && icmp[0] != ndAdvertisement || icmp[1] != 0 || checksum(source, to, icmp) != 0 {
 		return nd{}, nil, errNotOurs
 	}
 	m = nd{
-		kind: icmp[0], flags: binary.BigEndian.Uint32(icmp[4:]),
-		source: netip.AddrFrom16([16]byte(ip[8:24])), to: netip.AddrFrom16([16]byte(ip[24:40])), target: netip.AddrFrom16([16]byte(icmp[8:24])),
-	}
-	if checksum(m.source, m.to, icmp) != 0 {
-		return nd{}, nil, errNotOurs
+		kind: icmp[0], flags: binary.BigEndian.Uint32(icmp[4:]), source: source, to: to,
+		target: netip.AddrFrom16([16]byte(icmp[8:24])),
 	}
 	for rest := icmp[ndLen:]; len(rest) >= optionLen; {
 		size := int(rest[1]) * 8
@@ -91,6 +80,20 @@ func parseND(frame []byte) (m nd, from net.HardwareAddr, err error) {
 		rest = rest[size:]
 	}
 	return m, net.HardwareAddr(append([]byte{}, frame[6:12]...)), nil
+}
+
+// icmpOf returns the ICMPv6 message in a frame that has come from this very link; nil when there is none.
+func icmpOf(frame []byte) (icmp []byte, source, to netip.Addr) {
+	if len(frame) < etherLen+ip6Len || binary.BigEndian.Uint16(frame[12:]) != etherIPv6 {
+		return nil, source, to
+	}
+	ip := frame[etherLen:]
+	length := int(binary.BigEndian.Uint16(ip[4:]))
+	// A hop limit of 255 cannot have passed a router.
+	if ip[0]>>4 != 6 || ip[6] != protocolICMPv6 || ip[7] != 255 || len(ip) < ip6Len+length {
+		return nil, source, to
+	}
+	return ip[ip6Len : ip6Len+length], netip.AddrFrom16([16]byte(ip[8:24])), netip.AddrFrom16([16]byte(ip[24:40]))
 }
 
 // checksum is the Internet checksum of the message and its pseudo header; 0 for a message that has the right one in it.

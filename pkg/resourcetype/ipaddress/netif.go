@@ -26,19 +26,9 @@ type place struct {
 // choose finds the interface on the address's network: one with an address in a prefix that holds the address, else one with any
 // address of the network.
 func choose(network string, cidrs []string, want netip.Prefix) (place, error) {
-	prefixes := []netip.Prefix{}
-	for _, c := range cidrs {
-		p, err := netip.ParsePrefix(c)
-		if err != nil {
-			return place{}, fmt.Errorf("network %s has a bad prefix: %w", network, err)
-		}
-		prefixes = append(prefixes, p.Masked())
-	}
-	if len(prefixes) == 0 {
-		prefixes = append(prefixes, want.Masked())
-	}
-	if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(want.Addr()) }) {
-		return place{}, fmt.Errorf("address %s is not on network %s, whose prefixes are %s", want, network, strings.Join(cidrs, ", "))
+	prefixes, err := prefixesOf(network, cidrs, want)
+	if err != nil {
+		return place{}, err
 	}
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
@@ -54,14 +44,12 @@ func choose(network string, cidrs []string, want netip.Prefix) (place, error) {
 		if !ok || own.IsSingleIP() {
 			continue
 		}
-		for _, p := range prefixes {
-			switch {
-			case !p.Contains(own.Addr()):
-			case !p.Contains(want.Addr()):
-				second = cmp.Or(second, a.LinkIndex)
-			case best == 0 || !covered && own.Masked().Contains(want.Addr()):
-				best, covered = a.LinkIndex, own.Masked().Contains(want.Addr())
-			}
+		switch onNetwork, holds := covers(prefixes, own.Addr(), want.Addr()); {
+		case !onNetwork:
+		case !holds:
+			second = cmp.Or(second, a.LinkIndex)
+		case best == 0 || !covered && own.Masked().Contains(want.Addr()):
+			best, covered = a.LinkIndex, own.Masked().Contains(want.Addr())
 		}
 	}
 	index := cmp.Or(best, second)
@@ -73,6 +61,36 @@ func choose(network string, cidrs []string, want netip.Prefix) (place, error) {
 		return place{}, fmt.Errorf("looking at interface %d: %w", index, err)
 	}
 	return place{link: link, covered: covered}, nil
+}
+
+// prefixesOf reads the network's prefixes, one of which must hold the address. A network that is not known is taken to be the
+// address's own.
+func prefixesOf(network string, cidrs []string, want netip.Prefix) ([]netip.Prefix, error) {
+	if len(cidrs) == 0 {
+		return []netip.Prefix{want.Masked()}, nil
+	}
+	prefixes := make([]netip.Prefix, 0, len(cidrs))
+	for _, c := range cidrs {
+		p, err := netip.ParsePrefix(c)
+		if err != nil {
+			return nil, fmt.Errorf("network %s has a bad prefix: %w", network, err)
+		}
+		prefixes = append(prefixes, p.Masked())
+	}
+	if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(want.Addr()) }) {
+		return nil, fmt.Errorf("address %s is not on network %s, whose prefixes are %s", want, network, strings.Join(cidrs, ", "))
+	}
+	return prefixes, nil
+}
+
+// covers reports whether own is on the network, and whether in a prefix that holds the wanted address too.
+func covers(prefixes []netip.Prefix, own, want netip.Addr) (onNetwork, holds bool) {
+	for _, p := range prefixes {
+		if p.Contains(own) {
+			onNetwork, holds = true, holds || p.Contains(want)
+		}
+	}
+	return onNetwork, holds
 }
 
 func prefixOf(a *netlink.Addr) (netip.Prefix, bool) {

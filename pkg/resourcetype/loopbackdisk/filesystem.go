@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -101,8 +102,7 @@ func prepare(ctx context.Context, p *v1alpha1.LoopbackDisk, found finding, devic
 		return fmt.Errorf("disk %s is blank: set size to have it formatted with %s", p.File, p.FSType)
 	case found.blank:
 		report("formatting %s with %s", p.File, p.FSType)
-		_, err := run(ctx, []int{0}, fs.mkfs, device)
-		return err
+		return run(ctx, []int{0}, fs.mkfs, device)
 	case found.name == "":
 		return fmt.Errorf("disk %s is neither blank nor a file system that is known: it is not touched", p.File)
 	case found.name != p.FSType:
@@ -111,34 +111,27 @@ func prepare(ctx context.Context, p *v1alpha1.LoopbackDisk, found finding, devic
 		return nil
 	case p.Fsck == v1alpha1.FsckForce:
 		report("checking %s in full", p.File)
-		_, err := run(ctx, fs.good, fs.force, device)
-		return err
+		return run(ctx, fs.good, fs.force, device)
 	case found.damaged:
 		report("checking %s", p.File)
-		_, err := run(ctx, fs.good, fs.fsck, device)
-		return err
+		return run(ctx, fs.good, fs.fsck, device)
 	}
 	return nil
 }
 
-// run runs a tool on the device.
-func run(ctx context.Context, good []int, command []string, device string) (string, error) {
+// run runs a tool on the device. Its exit code must be one of those that are good.
+func run(ctx context.Context, good []int, command []string, device string) error {
 	cmd := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], device)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
-	text := strings.TrimSpace(string(out))
-	var exit *exec.ExitError
 	if err == nil {
-		return text, nil
+		return nil
 	}
-	if errors.As(err, &exit) {
-		for _, code := range good {
-			if exit.ExitCode() == code {
-				return text, nil
-			}
-		}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && slices.Contains(good, exit.ExitCode()) {
+		return nil
 	}
-	return text, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, lastLine(text))
+	return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, lastLine(strings.TrimSpace(string(out))))
 }
 
 func lastLine(text string) string {
