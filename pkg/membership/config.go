@@ -69,11 +69,6 @@ func (c Config) has(id model.NodeID) bool {
 	return slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return n.ID == id })
 }
 
-// votes reports whether the node is configured with a vote.
-func (c Config) votes(id model.NodeID) bool {
-	return slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return n.ID == id && n.Votes > 0 })
-}
-
 // Reasons for which Receive drops a message. The caller counts them.
 var (
 	// ErrOwnID: the message carries this node's own id: a loop, or a second host that was given the same id.

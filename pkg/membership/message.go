@@ -86,9 +86,6 @@ type Heard struct {
 	Grant bool `json:"grant"`
 }
 
-// member returns the sender in its present life.
-func (m *Message) member() model.Member { return model.Member{ID: m.From, Generation: m.Generation} }
-
 // heard returns the entry for a node.
 func (m *Message) heard(id model.NodeID) (Heard, bool) {
 	i, ok := slices.BinarySearchFunc(m.Heard, id, func(h Heard, id model.NodeID) int { return int(h.ID) - int(id) })

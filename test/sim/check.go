@@ -28,9 +28,9 @@ type checker struct {
 
 // claim is what a life of a node may do until when, in true time.
 type claim struct {
-	view           *membership.View
-	acting, keeps  time.Duration
-	everKept, over bool
+	view          *membership.View
+	acting, keeps time.Duration
+	everKept      bool
 }
 
 func newChecker(w *World) *checker {

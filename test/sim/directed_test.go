@@ -87,6 +87,7 @@ func TestNodeDeath(t *testing.T) {
 				if !w.actingIn(tc.left) {
 					t.Fatalf("seed %d: no acting view of %v %v after the death\n%s", seed, tc.left, w.Now()-died, w.Describe())
 				}
+				t.Logf("acting %v after the death", w.Now()-died)
 				for _, id := range tc.left {
 					if g := w.Host(id).Status().Self.Generation; g != 1 {
 						t.Errorf("seed %d: host %d has lost quorum on the way", seed, id)

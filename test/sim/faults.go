@@ -149,11 +149,11 @@ func (w *World) leave(h *Host) {
 	life := h.life
 	h.step(h.machine.Leave)
 	w.After(w.between(time.Second, 4*time.Second), func() {
-		switch {
-		case h.life == life:
+		switch h.life {
+		case life:
 			h.PowerOff()
 			h.PowerOn()
-		case h.life == life+1:
+		case life + 1:
 			h.PowerOn()
 		}
 	})

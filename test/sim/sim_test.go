@@ -11,7 +11,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
-	seedsFlag = flag.Uint64("sim.seeds", 1200, "number of seeds")
+	seedsFlag = flag.Uint64("sim.seeds", 1000, "number of seeds")
 	traceFlag = flag.Bool("sim.trace", false, "print all that happens")
 )
 
@@ -43,7 +43,7 @@ func TestStorm(t *testing.T) {
 func TestStormLostDisks(t *testing.T) {
 	weights := DefaultWeights
 	weights.LoseDisk = 12
-	runSeeds(t, weights, false, *seedsFlag/4)
+	runSeeds(t, weights, false, *seedsFlag/5)
 }
 
 // runSeeds runs seeds 1 to n, on two goroutines, each world in one.
