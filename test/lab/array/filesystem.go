@@ -33,12 +33,16 @@ func (p *Port) Mount(dir string) (*Mount, error) {
 	longTime := time.Hour // names and sizes never change
 	// Inode numbers that no other mount has tell the loop devices over these files from all others.
 	files := loopdev.Files{FirstInode: rand.Uint64N(1<<56)<<6 | 1<<5, Count: uint64(len(p.array.disks))}
-	server, err := fs.Mount(dir, &root{port: p, firstInode: files.FirstInode}, &fs.Options{
-		MountOptions: fuse.MountOptions{
-			DirectMountStrict: true, AllowOther: true, FsName: "quorate-lab-" + p.host, Name: "quoratelab",
-			MaxWrite: 1 << 20, MaxBackground: 256, DisableReadDirPlus: true,
-		},
-		EntryTimeout: &longTime, AttrTimeout: &longTime,
+	var server *fuse.Server
+	err := withoutFork(func() (err error) {
+		server, err = fs.Mount(dir, &root{port: p, firstInode: files.FirstInode}, &fs.Options{
+			MountOptions: fuse.MountOptions{
+				DirectMountStrict: true, AllowOther: true, FsName: "quorate-lab-" + p.host, Name: "quoratelab",
+				MaxWrite: 1 << 20, MaxBackground: 256, DisableReadDirPlus: true,
+			},
+			EntryTimeout: &longTime, AttrTimeout: &longTime,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount the disks of %s on %s: %w", p.host, dir, err)
@@ -54,18 +58,16 @@ func (p *Port) Mount(dir string) (*Mount, error) {
 // Files tell the loop devices over this mount's disks from all others.
 func (m *Mount) Files() loopdev.Files { return m.files }
 
-// Close detaches the file system and aborts what still waits for it. Cut the port first, or writes may end half way.
+// Close aborts what waits for the file system and detaches it. Cut the port first, or writes may end half way. The abort comes first:
+// once the file system is gone, another may have its number.
 func (m *Mount) Close() error {
-	err := unix.Unmount(m.dir, unix.MNT_DETACH)
-	if errors.Is(err, unix.EINVAL) {
-		err = nil // not mounted any more
+	var mounted unix.Stat_t
+	if err := unix.Stat(m.dir, &mounted); err == nil && mounted.Dev != m.files.Device {
+		return nil // not mounted any more
 	}
-	// Loop devices may still hold the file system: aborting its connection makes them end. Without fusectl they end in EIO
-	// from a port that was cut, a little later.
-	abort := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(m.files.Device))
-	if file, openErr := os.OpenFile(abort, os.O_WRONLY, 0); openErr == nil {
-		_, _ = file.WriteString("1")
-		file.Close()
+	err := abort(m.files.Device)
+	if unmountErr := unix.Unmount(m.dir, unix.MNT_DETACH); !errors.Is(unmountErr, unix.EINVAL) {
+		err = errors.Join(err, unmountErr)
 	}
 	return err
 }
