@@ -113,7 +113,7 @@ func logger(level string) (logr.Logger, error) {
 	config := zap.NewProductionConfig()
 	config.Level = zap.NewAtomicLevelAt(parsed)
 	config.Sampling = nil
-	config.DisableCaller = true
+	config.DisableCaller, config.DisableStacktrace = true, true
 	config.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	zapLogger, err := config.Build()
 	if err != nil {

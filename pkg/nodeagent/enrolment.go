@@ -2,6 +2,7 @@ package nodeagent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -50,7 +51,7 @@ func (e *enrolment) set(s *Settings) {
 // say logs why the node is not enrolled, once for each reason.
 func (e *enrolment) say(text string) {
 	if text != e.said && text != "" {
-		e.log.Info("Not in the cluster yet: " + text)
+		e.log.Info("Not in the cluster: " + text)
 	}
 	e.said = text
 }
@@ -63,8 +64,8 @@ func (e *enrolment) pass(ctx context.Context, k *keeper, w *world) bool {
 		k.retry(err, nil)
 		return false
 	}
-	e.say(why)
 	if why != "" {
+		e.say(why)
 		k.lookAgain(time.Second)
 		return false
 	}
@@ -188,6 +189,7 @@ func (e *enrolment) adopt(ctx context.Context, k *keeper, before, s *Settings, n
 		return err
 	}
 	e.set(s)
+	e.say("")
 	return nil
 }
 
@@ -220,7 +222,11 @@ func (e *enrolment) form(ctx context.Context, k *keeper, w *world, cluster *v1al
 	for _, id := range fresh.Status.Formation.Members {
 		members = append(members, model.NodeID(id))
 	}
-	if err := k.core.form(ctx, members); err != nil {
+	err = k.core.form(ctx, members)
+	if errors.Is(err, membership.ErrHasRecord) {
+		return // by a peer that was faster
+	}
+	if err != nil {
 		e.log.Error(err, "The cluster cannot be formed here")
 		return
 	}
