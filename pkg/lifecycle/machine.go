@@ -317,12 +317,13 @@ func (m *Machine) Saved() (SavedGroup, map[string]SavedResource) {
 	resources := map[string]SavedResource{}
 	for _, r := range m.resources {
 		s := r.SavedResource
-		if s.Phase == PhaseAdopting {
-			// Only looked at: for the record it is what it was.
-			s.Phase = PhaseOnline
-			if s.OnlineSince == 0 {
-				s.Phase = PhaseOnlining
-			}
+		switch {
+		case s.Phase == PhaseAdopting && s.OnlineSince != 0:
+			s.Phase = PhaseOnline // only looked at: for the record it is what it was
+		case s.Phase == PhaseAdopting:
+			s.Phase = PhaseOnlining
+		case s.Phase == PhaseIdle && !r.gone():
+			s.Phase = PhaseDirty // a start that was given up may yet happen: the record must outlive it
 		}
 		if !s.Empty() {
 			resources[r.spec.UID] = s
@@ -345,9 +346,8 @@ func (m *Machine) Down() bool {
 	return !slices.ContainsFunc(m.resources, func(r *resource) bool { return !r.gone() })
 }
 
-// gone reports whether nothing of the resource can be here, or come here by an op that is late.
+// gone reports whether nothing of the resource can be here, or come here by a start that is late. A late Reserve does not count: the
+// next owner's higher epoch makes what it still does harmless (O20), and a hung disk must not keep its group here.
 func (r *resource) gone() bool {
-	return r.Phase == PhaseIdle && r.op == nil && !slices.ContainsFunc(r.zombies, func(f *flight) bool {
-		return f.op == OpOnline || f.op == OpReserve
-	})
+	return r.Phase == PhaseIdle && r.op == nil && !slices.ContainsFunc(r.zombies, func(f *flight) bool { return f.op == OpOnline })
 }

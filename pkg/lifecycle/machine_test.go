@@ -222,6 +222,27 @@ func TestWithdrawalWhilePending(t *testing.T) {
 	}
 }
 
+// TestHungReserveKeepsNobody: a disk that does not answer holds up neither the withdrawal nor the other disks' release.
+func TestHungReserveKeepsNobody(t *testing.T) {
+	m := New(0)
+	m.Step(1, run(1, res("disk", KindDisk)))
+	m.Step(2, withdraw(2))
+	if m.Report().Released != 0 {
+		t.Error("it did not wait at all")
+	}
+	m.Step(2+cancelGrace, Tick{})
+	if r := m.Report(); r.Released != 2 || r.Running != 0 {
+		t.Errorf("%+v", r)
+	}
+	for _, a := range m.Step(3+cancelGrace, run(3, res("disk", KindDisk))) {
+		t.Errorf("%s begins while the old one has not returned", a.Op)
+	}
+	m.Step(4+cancelGrace, Result{UID: "disk", Serial: 1, Err: "cancelled"})
+	if r := m.Report().Resources[0]; r.Reason != ReasonReserving {
+		t.Errorf("it does not begin then: %+v", r)
+	}
+}
+
 // TestLateOnlineIsTerminated: a call that was given up ends, after the kill, by having started something.
 func TestLateOnlineIsTerminated(t *testing.T) {
 	m := New(0)
@@ -236,6 +257,9 @@ func TestLateOnlineIsTerminated(t *testing.T) {
 	m.Step(3+cancelGrace, Result{UID: "app", Serial: actions[0].Serial})
 	if r := m.Report(); r.Released != 0 || r.Running != 1 {
 		t.Fatalf("released while the start may still happen: %+v", r)
+	}
+	if _, saved := m.Saved(); saved["app"].Phase != PhaseDirty {
+		t.Fatalf("the record forgets it: %+v", saved)
 	}
 	actions = m.Step(4+cancelGrace, Result{UID: "app", Serial: onlineSerial})
 	if len(actions) != 1 || actions[0].Op != OpTerminate {
