@@ -22,6 +22,8 @@ type Result struct {
 	// Preempted says that the disk had an earlier owner, whose reservation, in force or parked, was taken over, so that nobody but
 	// this node could write from the first look on (rule O19 says why a free disk is different).
 	Preempted bool `json:"preempted"`
+	// Held says that this very key held the disk already, from an earlier acquisition, which alone knows what it preempted.
+	Held bool `json:"held,omitempty"`
 	// PTPL says that registrations and reservation survive a power loss of the disk.
 	PTPL bool `json:"ptpl"`
 	// EpochFound is the highest epoch of this cluster that was on the disk before (the floor of O7); 0 when none was.
@@ -90,6 +92,7 @@ func (a *acquisition) look(st Status) {
 	}
 	// My own key at this very epoch is left by an acquisition that was cut short: whether that found the disk free is not known.
 	a.result.Preempted = st.Holder != 0 && st.Holder != a.me
+	a.result.Held = st.Holder == a.me
 	// An earlier life of this node may have been cut short between RESERVE and its reset (O19), so that is made good.
 	a.reset = st.Holder == 0 || st.Holder.Node() == a.me.Node()
 }
@@ -115,7 +118,7 @@ func (a *acquisition) next(st Status) (func(context.Context) error, error) {
 		return a.register, nil
 	case st.Holder == 0:
 		// Even if it was held at the first look: now it is free, so somebody may have written in between.
-		a.result.Preempted, a.reset = false, true
+		a.result.Preempted, a.result.Held, a.reset = false, false, true
 		return func(ctx context.Context) error { return a.dev.Reserve(ctx, a.me) }, nil
 	case st.Holder != a.me:
 		return func(ctx context.Context) error { return a.dev.PreemptAbort(ctx, a.me, st.Holder) }, nil

@@ -71,7 +71,7 @@ func TestAcquire(t *testing.T) {
 		},
 		"again at my epoch": {
 			registered: []host{{"b", me}},
-			want:       Result{Enforced: true, PTPL: true, EpochFound: 5},
+			want:       Result{Enforced: true, PTPL: true, Held: true, EpochFound: 5},
 			wantReset:  true,
 			wantCmds:   []string{"register-ignore", "lun-reset"},
 		},

@@ -286,7 +286,7 @@ func TestNetworkName(t *testing.T) {
 	var out []byte
 	for range 500 {
 		out, _ = os.ReadFile(logPath(inst))
-		if strings.Count(string(out), "\n") >= 5 {
+		if strings.Count(string(out), "\n") >= 6 {
 			break
 		}
 		time.Sleep(time.Millisecond)

@@ -44,6 +44,7 @@ var (
 	_ resourcetype.Reserver = (*Type)(nil)
 	_ resourcetype.Watcher  = (*Type)(nil)
 	_ resourcetype.Checker  = (*Type)(nil)
+	_ resourcetype.Departer = (*Type)(nil)
 )
 
 // record is what the run state keeps of an instance.
@@ -149,9 +150,9 @@ func (t *Type) Reserve(ctx context.Context, inst *resourcetype.Instance) (resour
 	if err != nil {
 		return result, err
 	}
-	if r.Epoch == inst.Epoch && !result.Preempted && r.Result.Preempted {
+	if result.Held && r.Epoch == inst.Epoch {
 		// Taken once more at the same epoch, after a failure on this node: how it was taken the first time is what counts.
-		result.Preempted = true
+		result.Preempted, result.EpochFound = r.Result.Preempted, max(result.EpochFound, r.Result.EpochFound)
 	}
 	r.Epoch, r.Result = inst.Epoch, result
 	if err := inst.Save(r); err != nil {
