@@ -7,9 +7,13 @@ import (
 	"github.com/quorate/quorate/test/lab/protocol"
 )
 
-// slow is how long a client may go without an answer before that is an outage even though no request failed: two missed requests of
-// a probe are noise of a busy machine, ten are not.
-const slow = 50 * time.Millisecond
+// slow is how long a client may go without an answer before that is an outage even though no request failed: less is noise of a busy
+// machine, on which a single flush of the disk may take a tenth of a second.
+const slow = 500 * time.Millisecond
+
+// together is how long answers must come again before an outage has ended: while a service stops or starts, requests that are under
+// way may succeed between others that fail.
+const together = 100 * time.Millisecond
 
 // Outage is a time without answers: from the last good answer before it to the first good one after.
 type Outage struct {
@@ -84,7 +88,28 @@ func findOutages(answers []answer, failures []failure, now protocol.Instant) []O
 			}
 			o.Errors[f.err]++
 		}
-		outages = append(outages, o)
+		outages = add(outages, o)
+	}
+	return outages
+}
+
+// add appends an outage, or lengthens the last one if that had hardly ended.
+func add(outages []Outage, next Outage) []Outage {
+	if len(outages) == 0 {
+		return append(outages, next)
+	}
+	last := &outages[len(outages)-1]
+	if next.Start.Monotonic-last.End.Monotonic > together {
+		return append(outages, next)
+	}
+	last.End, last.Ended, last.HostAfter, last.CountAfter = next.End, next.Ended, next.HostAfter, next.CountAfter
+	last.Length = last.End.Monotonic - last.Start.Monotonic
+	last.Failed += next.Failed
+	for text, n := range next.Errors {
+		if last.Errors == nil {
+			last.Errors = map[string]int{}
+		}
+		last.Errors[text] += n
 	}
 	return outages
 }

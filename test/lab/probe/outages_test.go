@@ -22,14 +22,17 @@ func TestFindOutages(t *testing.T) {
 	}{
 		"no answer yet is no outage":              {failures: []int{5, 10}, now: 20},
 		"steady answers":                          {answers: []int{0, 5, 10, 15}, now: 20},
-		"a few missed requests are noise":         {answers: []int{0, 5, 45}, now: 50},
-		"a slow stretch without a failure":        {answers: []int{0, 5, 60}, now: 62, want: [][4]int{{5, 60, 0, 1}}},
+		"a few missed requests are noise":         {answers: []int{0, 5, 245}, now: 250},
+		"a slow stretch without a failure":        {answers: []int{0, 5, 600}, now: 602, want: [][4]int{{5, 600, 0, 1}}},
 		"one failure is an outage, however short": {answers: []int{0, 5, 10}, failures: []int{6}, now: 12, want: [][4]int{{5, 10, 1, 1}}},
 		"failures belong to the gap in which they began": {
 			answers: []int{0, 5, 1200, 1205}, failures: []int{10, 15, 1100}, now: 1210, want: [][4]int{{5, 1200, 3, 1}},
 		},
 		"two outages": {
-			answers: []int{0, 100, 105, 300}, failures: []int{50, 200}, now: 301, want: [][4]int{{0, 100, 1, 1}, {105, 300, 1, 1}},
+			answers: []int{0, 100, 205, 400}, failures: []int{50, 300}, now: 401, want: [][4]int{{0, 100, 1, 1}, {205, 400, 1, 1}},
+		},
+		"answers in between that do not last": {
+			answers: []int{0, 100, 105, 300}, failures: []int{50, 200}, now: 301, want: [][4]int{{0, 300, 2, 1}},
 		},
 		"an outage that lasts":                          {answers: []int{0, 5}, failures: []int{10}, now: 500, want: [][4]int{{5, 500, 1, 0}}},
 		"failures before the first answer do not count": {answers: []int{10, 15}, failures: []int{1, 2}, now: 20},

@@ -192,6 +192,7 @@ func (p *prober) fresh() []Outage {
 	for _, begun := range p.pending {
 		oldest = min(oldest, begun)
 	}
+	oldest -= together // what ended later may yet be lengthened
 	var settled []Outage
 	for _, o := range findOutages(p.answers, p.failures, protocol.Now()) {
 		if o.Ended && o.End.Monotonic < oldest {
