@@ -1,36 +1,42 @@
 package array
 
 import (
+	"errors"
 	"fmt"
-	"os"
-	"syscall"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
 
-// withoutFork runs open while no other goroutine can fork, and marks what it opened of /dev/fuse close-on-exec. The library opens
-// the device without that flag; a host's process that inherited it would keep the connection alive after the array's death, and
+// maxWrite is the largest read or write in bytes; with its header it fits into a pipe.
+const maxWrite = 512 << 10
+
+// attach mounts a FUSE file system on dir and returns the descriptor to serve it on. The library could do this too, but opens the
+// device without close-on-exec: a host's process that inherited it would keep the connection alive after the array's death, and
 // everything that waits for an answer would wait for ever.
-func withoutFork(open func() error) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := open(); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
+func (p *Port) attach(dir string) (int, error) {
+	connection, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("mark /dev/fuse close-on-exec: %w", err)
+		return -1, fmt.Errorf("open /dev/fuse: %w", err)
 	}
-	for _, entry := range entries {
-		var fd int
-		if _, err := fmt.Sscan(entry.Name(), &fd); err != nil {
-			continue
-		}
-		if target, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && target == "/dev/fuse" {
-			unix.CloseOnExec(fd)
-		}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,max_read=%d", connection, maxWrite)
+	if err := unix.Mount("quorate-lab-"+p.host, dir, "fuse.quoratelab", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		return -1, errors.Join(err, unix.Close(connection))
 	}
-	return nil
+	return connection, nil
+}
+
+// refusePolls makes the kernel ask once whether files can be polled, with a name that the library knows, so that it hears no and never
+// asks again. Go's runtime polls every file that it opens without giving its processor away: a process that opens files that it
+// serves itself, as tests do, could wait for itself.
+func refusePolls(dir string) error {
+	file, err := unix.Open(filepath.Join(dir, ".go-fuse-epoll-hack"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the file to poll: %w", err)
+	}
+	defer unix.Close(file)
+	_, err = unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN | unix.POLLPRI | unix.POLLOUT}}, 0)
+	return err
 }
 
 // abort ends the connection of the FUSE file system with this device number: all that waits for it, and all that comes, ends in an

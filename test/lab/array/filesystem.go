@@ -33,23 +33,20 @@ func (p *Port) Mount(dir string) (*Mount, error) {
 	longTime := time.Hour // names and sizes never change
 	// Inode numbers that no other mount has tell the loop devices over these files from all others.
 	files := loopdev.Files{FirstInode: rand.Uint64N(1<<56)<<6 | 1<<5, Count: uint64(len(p.array.disks))}
-	var server *fuse.Server
-	err := withoutFork(func() (err error) {
-		server, err = fs.Mount(dir, &root{port: p, firstInode: files.FirstInode}, &fs.Options{
-			MountOptions: fuse.MountOptions{
-				DirectMountStrict: true, AllowOther: true, FsName: "quorate-lab-" + p.host, Name: "quoratelab",
-				MaxWrite: 1 << 20, MaxBackground: 256, DisableReadDirPlus: true,
-			},
-			EntryTimeout: &longTime, AttrTimeout: &longTime,
-		})
-		return err
-	})
+	connection, err := p.attach(dir)
 	if err != nil {
 		return nil, fmt.Errorf("mount the disks of %s on %s: %w", p.host, dir, err)
 	}
+	server, err := fs.Mount(fmt.Sprintf("/dev/fd/%d", connection), &root{port: p, firstInode: files.FirstInode}, &fs.Options{
+		MountOptions: fuse.MountOptions{MaxWrite: maxWrite, MaxBackground: 256, DisableReadDirPlus: true},
+		EntryTimeout: &longTime, AttrTimeout: &longTime,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("serve the disks of %s: %w", p.host, errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)))
+	}
 	var stat unix.Stat_t
-	if err := unix.Stat(dir, &stat); err != nil {
-		return nil, fmt.Errorf("disks of %s: %w", p.host, errors.Join(err, server.Unmount()))
+	if err := errors.Join(refusePolls(dir), unix.Stat(dir, &stat)); err != nil {
+		return nil, fmt.Errorf("disks of %s: %w", p.host, errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)))
 	}
 	files.Device = stat.Dev
 	return &Mount{dir: dir, files: files, server: server}, nil

@@ -71,6 +71,10 @@ func Main(name string) error {
 	if err := ownMounts(); err != nil {
 		return err
 	}
+	d.planHosts()
+	if d.disks, err = array.New(layout.Disks(), d.options.Disks, d.options.DiskSize); err != nil {
+		return err
+	}
 	root, err := cgroup.Root()
 	if err != nil {
 		return err
@@ -85,6 +89,12 @@ func Main(name string) error {
 	go d.serve(control)
 	go func() { d.story.finish(d.up(ctx)) }()
 	<-d.end
+	// The kernel ends everything else with this process. What is still cached then must not reach the disks.
+	for _, h := range d.hosts {
+		if h.node {
+			d.disks.Port(h.name).Cut()
+		}
+	}
 	return nil
 }
 
@@ -96,10 +106,6 @@ func ownMounts() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	// A sysfs of this network namespace, and on it what the machine's had: control groups and FUSE connections.
-	if err := unix.Mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("mount fusectl: %w", err)
-	}
 	return nil
 }
 
@@ -108,11 +114,12 @@ func (d *Daemon) up(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	d.story.say("lab %q: %d shared disks, networks hb, lan and mgmt", d.options.Name, d.options.Disks)
-	if err := d.makeHardware(); err != nil {
+	network.KeepFirewallsOut()
+	var err error
+	if d.sw, err = network.NewSwitch(); err != nil {
 		return err
 	}
-	d.planHosts()
-	if err := d.writeIdentities(); err != nil {
+	if err = d.writeIdentities(); err != nil {
 		return err
 	}
 	apiReady := d.startControlPlane(ctx)
@@ -130,16 +137,6 @@ func (d *Daemon) up(ctx context.Context) error {
 		return err
 	}
 	return d.applyManifests(ctx)
-}
-
-func (d *Daemon) makeHardware() error {
-	var err error
-	if d.disks, err = array.New(d.layout.Disks(), d.options.Disks, d.options.DiskSize); err != nil {
-		return err
-	}
-	network.EnableForwardingOfBridges()
-	d.sw, err = network.NewSwitch()
-	return err
 }
 
 // writeIdentities makes the certificate authority and a kubeconfig for everyone who needs one.

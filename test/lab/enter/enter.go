@@ -111,17 +111,32 @@ func (h Host) Start(ctx context.Context, s Streams, args ...string) (*exec.Cmd, 
 		err error
 	}
 	started := make(chan result)
-	go func() {
-		// The thread stays in the host's namespaces, so it is never unlocked and ends with this goroutine.
-		runtime.LockOSThread()
+	go onThreadToLose(func() {
 		cmd, err := startInside(ctx, target, groupDir, s, args)
 		started <- result{cmd, err}
-	}()
+	})
 	r := <-started
 	if r.err != nil {
 		return nil, fmt.Errorf("on %s: %w", h.Name, r.err)
 	}
 	return r.cmd, nil
+}
+
+// onThreadToLose runs do on a thread that ends with it, because it enters namespaces and must not come back. The process's first
+// thread does not end, and it stands for the process in /proc, so it is not used.
+func onThreadToLose(do func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		do()
+		return // still locked: the thread ends
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onThreadToLose(do) // on another thread, as this one is taken
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 func startInside(ctx context.Context, target int, group *os.File, s Streams, args []string) (*exec.Cmd, error) {

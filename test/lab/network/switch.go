@@ -49,6 +49,11 @@ func (n Network) Addresses(number int) []string {
 // Interface is the name of a host's interface on the network.
 func (n Network) Interface() string { return n.Name + "0" }
 
+// hardwareAddress is that of a host's interface: always the same, as a real host keeps its network card over a power cut.
+func (n Network) hardwareAddress(number int) net.HardwareAddr {
+	return net.HardwareAddr{0x02, 0x51, n.Name[0], n.Name[1], 0, byte(number)}
+}
+
 func (n Network) bridge() string { return "br-" + n.Name }
 
 // Switch is the set of bridges in this process's network namespace. Methods are safe for concurrent use.
@@ -140,7 +145,9 @@ func (s *Switch) plug(host string, n Network, ns netns.NsHandle, handle *netlink
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex = port, bridge.Attrs().Index
-	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: n.Interface(), PeerNamespace: netlink.NsFd(int(ns))}
+	pair := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: n.Interface(), PeerNamespace: netlink.NsFd(int(ns)), PeerHardwareAddr: n.hardwareAddress(number),
+	}
 	if err := netlink.LinkAdd(pair); err != nil {
 		return err
 	}
@@ -239,9 +246,9 @@ func HostsFile(numbers map[string]int, managementOnly string) string {
 	return b.String()
 }
 
-// EnableForwardingOfBridges keeps iptables-style hooks away from bridged packets where the kernel has them, because a machine's
+// KeepFirewallsOut keeps iptables-style hooks away from bridged packets where the kernel has them, because a machine's
 // firewall must not reach into the lab.
-func EnableForwardingOfBridges() {
+func KeepFirewallsOut() {
 	for _, name := range []string{"bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"} {
 		_ = os.WriteFile("/proc/sys/net/bridge/"+name, []byte("0"), 0) // absent without br_netfilter, which is as good
 	}
