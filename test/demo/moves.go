@@ -71,7 +71,7 @@ func (d *demo) isolate(ctx context.Context) error {
 func (d *demo) stopped(ctx context.Context, host string, cut time.Time) error {
 	const deadline = 1030*time.Millisecond + time.Second + 500*time.Millisecond
 	check := fmt.Sprintf("! pgrep -f '%s' && ! grep -q /srv/quorate/%s /proc/self/mounts && ! ip -o addr | grep -q %s/",
-		"quorate-visits.*"+news.address, news.group, news.address)
+		"[q]uorate-visits.*"+news.address, news.group, news.address)
 	err := observe.Wait(ctx, 10*time.Second, "the isolated host stops its group", func(ctx context.Context) (bool, string, error) {
 		out, err := d.lab.Exec(ctx, host, "sh", "-c", check)
 		return err == nil, out, nil

@@ -101,7 +101,7 @@ func epochs(t *testing.T, ctx context.Context) string {
 
 // footprint is what of a site is on a host: processes, mounts, addresses.
 func footprint(ctx context.Context, host, address, mount string) (string, error) {
-	script := fmt.Sprintf(`pgrep -f 'quorate-visits.*%[1]s' | sed 's/^/process /'
+	script := fmt.Sprintf(`pgrep -f '[q]uorate-visits.*%[1]s' | sed 's/^/process /'
 awk '$2 == "%[2]s" {print "mount " $2}' /proc/self/mounts
 ip -o addr | awk '$4 ~ "^%[1]s/" {print "address " $4}'`, address, mount)
 	out, err := theLab.Exec(ctx, host, "sh", "-c", script)
