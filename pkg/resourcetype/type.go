@@ -50,8 +50,8 @@ type Reserver interface {
 	Verify(ctx context.Context, inst *Instance) error
 }
 
-// Departer is a Reserver that cleans up after this node on a disk that it does not own (rule O15).
-type Departer interface {
+// Cleaner is a Reserver that cleans up after this node on a disk that it does not own (rule O15).
+type Cleaner interface {
 	// Depart removes this node's registration from the disk that the instance's Spec names, unless this node holds it: then it stays
 	// parked. It reads Spec, ClusterID and Node only.
 	Depart(ctx context.Context, inst *Instance) error

@@ -44,7 +44,7 @@ var (
 	_ resourcetype.Reserver = (*Type)(nil)
 	_ resourcetype.Watcher  = (*Type)(nil)
 	_ resourcetype.Checker  = (*Type)(nil)
-	_ resourcetype.Departer = (*Type)(nil)
+	_ resourcetype.Cleaner  = (*Type)(nil)
 )
 
 // record is what the run state keeps of an instance.
