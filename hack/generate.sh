@@ -32,3 +32,5 @@ gofmt -w api/applyconfiguration
 mkdir -p docs/reference
 go run ./hack/apidoc config/crd/bases >docs/reference/api.md.new
 mv docs/reference/api.md.new docs/reference/api.md
+
+hack/chart.sh

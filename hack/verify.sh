@@ -4,10 +4,11 @@
 cd "$ROOT"
 
 say "generated code is current"
-before="$(git status --porcelain -- api config | sort; git diff -- api config | sha256sum)"
+tracked=(api config charts docs/reference)
+before="$(git status --porcelain -- "${tracked[@]}" | sort; git diff -- "${tracked[@]}" | sha256sum)"
 hack/generate.sh
-after="$(git status --porcelain -- api config | sort; git diff -- api config | sha256sum)"
-[ "$before" = "$after" ] || { git diff --stat -- api config; fail "generated files are not current: run make generate and commit"; }
+after="$(git status --porcelain -- "${tracked[@]}" | sort; git diff -- "${tracked[@]}" | sha256sum)"
+[ "$before" = "$after" ] || { git diff --stat -- "${tracked[@]}"; fail "generated files are not current: run make generate and commit"; }
 
 say "code is formatted"
 unformatted="$(gofmt -s -l api cmd controllers pkg test hack/controlplane)"
