@@ -169,6 +169,15 @@ func repository() string {
 	return dir
 }
 
+// ControlPlaneDir is where etcd, kube-apiserver and kubectl are when the options do not say: $KUBEBUILDER_ASSETS, else
+// bin/controlplane of the checkout.
+func ControlPlaneDir() string {
+	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
+		return dir
+	}
+	return filepath.Join(repository(), "bin", "controlplane")
+}
+
 // startKeeper starts the process that outlives this one and keeps the lab.
 func startKeeper(layout protocol.Layout, o Options, lock *os.File) error {
 	if err := os.MkdirAll(layout.Logs(), 0o700); err != nil {
