@@ -72,6 +72,9 @@ func Run(ctx context.Context, opts Options) error {
 			return err
 		}
 	}
+	if err := favourSession("self"); err != nil {
+		opts.Log.V(1).Info("The agent's session is not favoured", "reason", err.Error())
+	}
 	a := &agent{opts: opts, log: opts.Log, pid: os.Getpid(), noted: make(chan struct{}, 1)}
 	now := runstate.BootTime
 	a.wall = time.Now().Add(-now())
@@ -147,7 +150,7 @@ func (a *agent) wire(now func() time.Duration) {
 	a.publisher.applied = a.keeper.appliedTo
 	a.reporter = &reporter{
 		log: a.log.WithName("reporter"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing,
-		reached: a.reached, wake: make(chan struct{}, 1),
+		reached: a.reached,
 	}
 }
 
@@ -167,6 +170,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	}
 	for _, loop := range []func(context.Context){
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
+		func(ctx context.Context) { favourAgent(ctx, a.log) },
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats,
 		(&guardianKeeper{log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, problems: a.problems}).run,
 	} {
@@ -263,7 +267,6 @@ func (a *agent) renewalStep() time.Duration {
 func (a *agent) membershipChanged() {
 	a.publisher.kick()
 	a.keeper.wakeUp()
-	a.reporter.wakeUp()
 	a.note()
 }
 

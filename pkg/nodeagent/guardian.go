@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -73,6 +74,9 @@ func (g *guardianKeeper) start() error {
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the guardian: %w", err)
+	}
+	if err := favourSession(strconv.Itoa(cmd.Process.Pid)); err != nil {
+		g.log.V(1).Info("The guardian is not favoured", "reason", err.Error())
 	}
 	g.log.Info("Guardian started", "pid", cmd.Process.Pid)
 	go func() {

@@ -24,6 +24,8 @@ const (
 	writeTimeout = 3 * time.Second
 	// resourceWriters write statuses of resources in parallel; those of one resource stay in order.
 	resourceWriters = 8
+	// lazyDelay is how long changes wait that nobody decides from.
+	lazyDelay = time.Second
 )
 
 // publisher writes status.agent of the own Node and the statuses of the Resources that this node owns. A status is computed when it
@@ -51,7 +53,10 @@ type publisher struct {
 	// written is the last status of each resource that was written successfully, with the uid of the object.
 	written map[client.ObjectKey]writtenStatus
 
-	lastNode *v1alpha1.AgentStatus
+	// lastNode is the last status.agent that was written, lazySince when it began to differ in what can wait. They belong to the
+	// one worker of nodes.
+	lastNode  *v1alpha1.AgentStatus
+	lazySince time.Time
 }
 
 type writtenStatus struct {
@@ -191,14 +196,47 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		p.lastNode = status
 	}
 	if p.lastNode != nil && equality.Semantic.DeepEqual(p.lastNode, status) {
+		p.lazySince = time.Time{}
+		return nil
+	}
+	if wait := p.patience(status); wait > 0 {
+		p.nodes.AddAfter(p.nodeName, wait)
 		return nil
 	}
 	if err := p.apply(ctx, "Node", client.ObjectKey{Name: p.nodeName}, map[string]any{"agent": status}); err != nil {
 		p.lastNode = nil
 		return err
 	}
-	p.lastNode = status
+	if newerView(status.View, o.beforeView()) {
+		p.log.Info("View published", "view", status.View.ID.Number, "after", time.Since(o.standing.Installed).String())
+	}
+	p.lastNode, p.lazySince = status, time.Time{}
 	return nil
+}
+
+// patience is how long the write of a change may wait that nothing is decided from. When a node dies, all others see links go down
+// first and a new view a moment later: the view must not queue up behind the links, here or in the API server.
+func (p *publisher) patience(status *v1alpha1.AgentStatus) time.Duration {
+	if p.lastNode == nil {
+		return 0
+	}
+	urgent := func(s *v1alpha1.AgentStatus) *v1alpha1.AgentStatus {
+		c := *s
+		c.Peers, c.Interfaces, c.Problems, c.RecordNumber, c.Voters = nil, nil, nil, 0, nil
+		if c.View != nil {
+			view := *c.View
+			view.ID.Record = 0
+			c.View = &view
+		}
+		return &c
+	}
+	if !equality.Semantic.DeepEqual(urgent(p.lastNode), urgent(status)) {
+		return 0
+	}
+	if p.lazySince.IsZero() {
+		p.lazySince = time.Now()
+	}
+	return lazyDelay - time.Since(p.lazySince)
 }
 
 func newerView(a, b *v1alpha1.AgentView) bool {

@@ -15,6 +15,9 @@ import (
 // leaseRenewal is how often the reporter renews its Lease: the only write of an idle cluster beside the leading manager's.
 const leaseRenewal = 2 * time.Second
 
+// firstRenewal is when a new reporter begins: its view comes first, and is a sign of life itself.
+const firstRenewal = time.Second
+
 // reporter renews the Lease that tells the controllers that the published view is alive.
 type reporter struct {
 	log      logr.Logger
@@ -23,14 +26,6 @@ type reporter struct {
 	writer   client.Client
 	standing func() *standing
 	reached  func() bool
-	wake     chan struct{}
-}
-
-func (r *reporter) wakeUp() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
 }
 
 // run renews until ctx ends, while this node is the reporter.
@@ -42,13 +37,14 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.wake:
 		case <-ticker.C:
 		}
-		reporting := r.standing().reporting() && r.reached()
-		if !reporting {
+		switch {
+		case !r.standing().reporting() || !r.reached():
 			last = time.Time{}
 			continue
+		case last.IsZero():
+			last = time.Now().Add(firstRenewal - leaseRenewal)
 		}
 		if time.Since(last) < leaseRenewal {
 			continue

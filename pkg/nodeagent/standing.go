@@ -77,10 +77,21 @@ func keyOf(s *standing) key {
 
 func (k key) equal(o key) bool { return reflect.DeepEqual(k, o) }
 
-// reporting says that this node is to publish the view.
-func (s *standing) reporting() bool { return s != nil && s.Acting && s.Reporter == s.Self.ID }
+// reporting says that this node is to publish the view. While a member is silent another view is about to come, and a node that
+// has become the reporter only by that silence waits for it: the write would be in the way of the one that matters.
+func (s *standing) reporting() bool {
+	if !s.Acting || s.Reporter != s.Self.ID {
+		return false
+	}
+	for _, m := range s.View.Members {
+		if p, found := s.peer(m.ID); found && p.Silent {
+			return false
+		}
+	}
+	return true
+}
 
-// silentSince returns how long the node has heard nothing of a member; ok is false for itself and for strangers.
+// peer returns what is known of another node; false for this one and for strangers.
 func (s *standing) peer(id model.NodeID) (membership.PeerStatus, bool) {
 	for _, p := range s.Peers {
 		if p.ID == id {

@@ -55,6 +55,13 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 	return out
 }
 
+func (o *observed) beforeView() *v1alpha1.AgentView {
+	if o.before == nil {
+		return nil
+	}
+	return o.before.View
+}
+
 // viewOf is the view to publish: this node's own if it is the reporter, else what it has published before.
 func viewOf(o *observed) *v1alpha1.AgentView {
 	var before *v1alpha1.AgentView
