@@ -201,7 +201,8 @@ func (d *demo) undisturbed(ctx context.Context, act func() error) error {
 			return err
 		}
 		for _, o := range report.Outages {
-			return fmt.Errorf("the clients of %s waited %s", s.group, ms(o.Length))
+			return fmt.Errorf("the clients of %s waited %s at %s: %d requests failed: %v", s.group, ms(o.Length),
+				o.Start.Wall.Format(time.TimeOnly), o.Failed, o.Errors)
 		}
 		d.ok("%s: %d answers, no outage", s.url, report.Good)
 	}

@@ -63,7 +63,8 @@ func stop(t *testing.T, p *lab.Probe) *lab.ProbeReport {
 func quiet(t *testing.T, s site, p *lab.Probe) {
 	t.Helper()
 	for _, o := range stop(t, p).Outages {
-		t.Errorf("clients of %s waited %s (from %s to %s)", s.group, o.Length, o.HostBefore, o.HostAfter)
+		t.Errorf("clients of %s waited %s (from %s to %s, at %s, %d requests failed: %v)", s.group, o.Length, o.HostBefore, o.HostAfter,
+			o.Start.Wall.Format("15:04:05.000"), o.Failed, o.Errors)
 	}
 }
 
