@@ -10,12 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -28,8 +30,8 @@ type Environment struct {
 	Scheme *runtime.Scheme
 	// Admin may do everything; it plays operators and agents.
 	Admin client.WithWatch
-	// ManagerConfig is the identity that controllers run with, limited as in a real cluster.
-	ManagerConfig *rest.Config
+	// Manager is a client with the identity that controllers run with, limited as in a real cluster. It has no cache.
+	Manager client.WithWatch
 }
 
 // Start starts the control plane that KUBEBUILDER_ASSETS names. config is the path of the repository's config directory.
@@ -47,6 +49,7 @@ func Start(ctx context.Context, config string) (*Environment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the control plane: %w", err)
 	}
+	ctrl.SetLogger(logr.Discard())
 	if err := e.install(ctx, cfg, config); err != nil {
 		return nil, errors.Join(err, e.env.Stop())
 	}
@@ -68,34 +71,28 @@ func (e *Environment) install(ctx context.Context, cfg *rest.Config, config stri
 	if err != nil {
 		return err
 	}
-	e.ManagerConfig = rest.CopyConfig(manager.Config())
-	e.ManagerConfig.QPS = -1
+	limited := rest.CopyConfig(manager.Config())
+	limited.QPS = -1
+	if e.Manager, err = client.NewWithWatch(limited, client.Options{Scheme: e.Scheme}); err != nil {
+		return err
+	}
 	return e.policiesInForce(ctx)
 }
 
 // policiesInForce waits until the manager is refused what its admission policy forbids.
 func (e *Environment) policiesInForce(ctx context.Context) error {
-	c, err := e.ManagerClient()
-	if err != nil {
-		return err
-	}
 	probe := &v1alpha1.ResourceGroup{Spec: v1alpha1.ResourceGroupSpec{ClusterName: "probe"}}
 	probe.Namespace, probe.Name = "default", "probe"
 	if err := e.Admin.Create(ctx, probe); err != nil {
 		return err
 	}
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
 		changed := probe.DeepCopy()
 		changed.Spec.Description = "the manager may not write this"
-		err := c.Patch(ctx, changed, client.MergeFrom(probe), client.DryRunAll)
+		err := e.Manager.Patch(ctx, changed, client.MergeFrom(probe), client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "may not write a spec"), nil
 	})
 	return errors.Join(err, e.Admin.Delete(ctx, probe))
-}
-
-// ManagerClient returns an uncached client with the manager's identity.
-func (e *Environment) ManagerClient() (client.WithWatch, error) {
-	return client.NewWithWatch(e.ManagerConfig, client.Options{Scheme: e.Scheme})
 }
 
 // Kubeconfig returns a kubeconfig file's content for the manager's identity.

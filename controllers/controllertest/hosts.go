@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -49,7 +48,7 @@ func (w *World) View(members ...string) {
 		w.Hosts[name].writeStatus(func(st *v1alpha1.AgentStatus) { st.Voters, st.RecordNumber = voters, w.view })
 	}
 	w.Hosts[members[0]].view = v
-	w.Hosts[members[0]].report()
+	w.Hosts[members[0]].Report()
 }
 
 // Kill cuts the power of a host.
@@ -59,11 +58,11 @@ func (w *World) Kill(name string) { w.Hosts[name].Up = false }
 func (w *World) Boot(name string) {
 	h := w.Hosts[name]
 	h.Up, h.Generation, h.groups, h.view = true, h.Generation+1, nil, nil
-	h.report()
+	h.Report()
 }
 
-// report writes the whole of status.agent.
-func (h *Host) report() {
+// Report writes the whole of status.agent.
+func (h *Host) Report() {
 	h.writeStatus(func(*v1alpha1.AgentStatus) {})
 }
 
@@ -92,27 +91,23 @@ func (h *Host) writeStatus(change func(*v1alpha1.AgentStatus)) {
 }
 
 // act does what the groups' assignments ask of the host, and says whether there was anything to do.
-func (h *Host) act() bool {
-	if !h.Up || h.world.Node(h.Node) == nil {
+func (h *Host) act(groups []v1alpha1.ResourceGroup) bool {
+	if !h.Up {
 		return false
 	}
 	acted := false
-	for _, g := range h.world.Groups() {
+	for _, g := range groups {
 		acted = h.serve(&g) || acted
 	}
 	before := len(h.groups)
-	h.groups = slices.DeleteFunc(h.groups, func(entry v1alpha1.AgentGroup) bool { return h.vanished(&entry) })
+	h.groups = slices.DeleteFunc(h.groups, func(entry v1alpha1.AgentGroup) bool {
+		return !slices.ContainsFunc(groups, func(g v1alpha1.ResourceGroup) bool { return string(g.UID) == entry.UID })
+	})
 	if acted || len(h.groups) != before {
-		h.report()
+		h.Report()
 		return true
 	}
 	return false
-}
-
-func (h *Host) vanished(entry *v1alpha1.AgentGroup) bool {
-	var g v1alpha1.ResourceGroup
-	err := h.world.Env.Admin.Get(h.world.T.Context(), client.ObjectKey{Namespace: entry.Namespace, Name: entry.Name}, &g)
-	return apierrors.IsNotFound(err)
 }
 
 func (h *Host) entry(g *v1alpha1.ResourceGroup) *v1alpha1.AgentGroup {

@@ -155,8 +155,8 @@ func (w *World) Delete(o client.Object) {
 	}
 }
 
-// remove takes away what the test left, so that the next one starts alone.
-func (w *World) remove() {
+// Remove takes away what the test left, so that the next one starts alone.
+func (w *World) Remove() {
 	ctx := context.Background()
 	var (
 		groups    v1alpha1.ResourceGroupList

@@ -46,6 +46,7 @@ type World struct {
 	// Hosts are the agents, by node.
 	Hosts map[string]*Host
 
+	cache       *memo
 	sinceStart  atomic.Int64
 	reconcilers []reconcile.Reconciler
 	view        int64
@@ -61,32 +62,34 @@ func NewWorld(t *testing.T, env *Environment, name string, nodes ...string) *Wor
 	w.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	w.Create(NewCluster(name), &v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.QuorumConfigSpec{ClusterName: name}})
 	for i, n := range nodes {
-		w.Create(NewNode(name, n, i+1))
-		w.Hosts[n] = &Host{world: w, Node: n, Generation: 1, Up: true}
+		w.Join(n, i+1)
 	}
 	w.Settle() // ids
 	for _, n := range nodes {
-		w.Hosts[n].report()
+		w.Hosts[n].Report()
 	}
 	w.Settle() // formation
 	if len(nodes) > 0 {
 		w.View(nodes...)
 		w.Settle()
 	}
-	t.Cleanup(w.remove)
+	t.Cleanup(w.Remove)
 	return w
+}
+
+// Join makes the i-th Node, with an agent that has not reported yet.
+func (w *World) Join(name string, i int) {
+	w.Create(NewNode(w.Name, name, i))
+	w.Hosts[name] = &Host{world: w, Node: name, Generation: 1, Up: true}
 }
 
 // NewManager starts the controllers anew, with nothing in memory.
 func (w *World) NewManager() {
 	w.T.Helper()
-	plain, err := w.Env.ManagerClient()
-	if err != nil {
-		w.T.Fatal(err)
-	}
 	w.sinceStart.Store(0)
-	c := client.WithFieldOwner(interceptor.NewClient(plain, w.counted()), v1alpha1.ManagerFieldManager)
-	reader := &inventory.Reader{Client: plain, Liveness: w}
+	c := client.WithFieldOwner(interceptor.NewClient(w.Env.Manager, w.counted()), v1alpha1.ManagerFieldManager)
+	w.cache = &memo{Reader: w.Env.Manager}
+	reader := &inventory.Reader{Client: w.cache, Liveness: w}
 	w.Events = events.NewFakeRecorder(10000)
 	ids := 0
 	newID := func() string { ids++; return fmt.Sprintf("%016x", ids) }
@@ -113,24 +116,28 @@ func (w *World) counted() interceptor.Funcs {
 			if err := count(); err != nil {
 				return err
 			}
+			defer w.cache.forget()
 			return c.Update(ctx, o, opts...)
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			if err := count(); err != nil {
 				return err
 			}
+			defer w.cache.forget()
 			return c.Patch(ctx, o, p, opts...)
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 			if err := count(); err != nil {
 				return err
 			}
+			defer w.cache.forget()
 			return c.SubResource(sub).Update(ctx, o, opts...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if err := count(); err != nil {
 				return err
 			}
+			defer w.cache.forget()
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	}
@@ -145,9 +152,14 @@ func (w *World) HighestView(string) uint64 { return 0 }
 // Pass runs every controller once, and returns the first error and how many writes were made.
 func (w *World) Pass() (int64, error) {
 	w.T.Helper()
+	w.cache.forget() // the test, or a host, may have written
 	before := w.Writes.Load()
 	for _, r := range w.reconcilers {
-		for _, name := range []string{w.Name, inventory.Orphans} {
+		names := []string{w.Name}
+		if _, ok := r.(*resource.Reconciler); ok {
+			names = append(names, inventory.Orphans)
+		}
+		for _, name := range names {
 			request := ctrl.Request{}
 			request.Name = name
 			if _, err := r.Reconcile(w.T.Context(), request); err != nil {
@@ -168,14 +180,16 @@ func (w *World) Settle() {
 
 func (w *World) settle() error {
 	w.T.Helper()
+	w.cache.forget() // the test may have written by itself
 	for range 30 {
 		writes, err := w.Pass()
 		if err != nil {
 			return err
 		}
 		acted := false
+		groups := w.Groups()
 		for _, h := range w.Hosts {
-			acted = h.act() || acted
+			acted = h.act(groups) || acted
 		}
 		if writes == 0 && !acted {
 			return nil
