@@ -52,13 +52,17 @@ func (l *Lab) Exec(ctx context.Context, host string, command ...string) (string,
 	return out.String(), err
 }
 
-// The types of probes.
-type (
-	ProbeOptions = probe.Options
-	ProbeReport  = probe.Report
-	ProbeEvent   = probe.Event
-	Outage       = probe.Outage
-)
+// ProbeOptions say how to probe.
+type ProbeOptions = probe.Options
+
+// ProbeReport is what a probe found.
+type ProbeReport = probe.Report
+
+// ProbeEvent is what a probe tells while it runs.
+type ProbeEvent = probe.Event
+
+// Outage is a time without answers.
+type Outage = probe.Outage
 
 // Probe is a probe that runs on the client host.
 type Probe struct {

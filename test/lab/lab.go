@@ -23,14 +23,20 @@ import (
 	"github.com/quorate/quorate/test/lab/protocol"
 )
 
-// The types of the daemon's protocol that a caller meets.
-type (
-	Options    = protocol.Options
-	Progress   = protocol.Progress
-	Status     = protocol.Status
-	KillReport = protocol.KillReport
-	Instant    = protocol.Instant
-)
+// Options say what kind of lab to make.
+type Options = protocol.Options
+
+// Progress is one line of the story that [Up] tells.
+type Progress = protocol.Progress
+
+// Status is what there is to know of a lab.
+type Status = protocol.Status
+
+// KillReport tells how a host's power was cut.
+type KillReport = protocol.KillReport
+
+// Instant is a moment on the wall clock and on CLOCK_MONOTONIC, which the whole lab shares.
+type Instant = protocol.Instant
 
 // Client is the name of the host from which services are used.
 const Client = protocol.Client
@@ -180,8 +186,8 @@ func ControlPlaneDir() string {
 
 // startKeeper starts the process that outlives this one and keeps the lab.
 func startKeeper(layout protocol.Layout, o Options, lock *os.File) error {
-	if err := os.MkdirAll(layout.Logs(), 0o700); err != nil {
-		return fmt.Errorf("start the lab: %w", err)
+	if err := layout.MakeDirs(); err != nil {
+		return err
 	}
 	content, err := json.Marshal(o)
 	if err != nil {

@@ -68,10 +68,17 @@ func (r *reservations) do(host string, service Service, key, serviceKey uint64, 
 		return nil, nil
 	case LUNReset:
 		return nil, nil // reservations survive it; the caller aborts every host's commands
+	case Reserve, Release, PreemptAbort, Clear:
+		if own, registered := r.keys[host]; !registered || own != key {
+			return nil, errConflict
+		}
+		return r.doRegistered(host, service, serviceKey, kind)
 	}
-	if own, registered := r.keys[host]; !registered || own != key {
-		return nil, errConflict
-	}
+	return nil, errInvalid
+}
+
+// doRegistered carries out a command that only a registered host may give.
+func (r *reservations) doRegistered(host string, service Service, serviceKey uint64, kind Type) ([]string, error) {
 	switch service {
 	case Reserve:
 		return nil, r.reserve(host, kind)
@@ -79,13 +86,12 @@ func (r *reservations) do(host string, service Service, key, serviceKey uint64, 
 		return nil, r.release(host, kind)
 	case PreemptAbort:
 		return r.preempt(host, serviceKey, kind)
-	case Clear:
+	default: // Clear
 		clear(r.keys)
 		r.holder = ""
 		r.generation++
 		return nil, nil
 	}
-	return nil, errInvalid
 }
 
 func (r *reservations) register(host string, key, serviceKey uint64) error {

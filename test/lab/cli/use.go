@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/lab/enter"
@@ -31,10 +32,20 @@ func execCommand(f *flags) *cobra.Command {
 			if command[0] == "--" {
 				command = command[1:]
 			}
-			return l.ExecStreams(c.Context(), lab.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, args[0], command...)
+			ctx := c.Context()
+			if isTerminal(os.Stdin) {
+				// The terminal sends its signals to the command too, which may have other plans than to end.
+				ctx = context.WithoutCancel(ctx)
+			}
+			return l.ExecStreams(ctx, lab.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, args[0], command...)
 		})
 	c.Flags().SetInterspersed(false)
 	return c
+}
+
+func isTerminal(file *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 func logsCommand(f *flags) *cobra.Command {
@@ -94,7 +105,7 @@ func (f *flags) tellProbe(c *cobra.Command, p *lab.Probe) error {
 			}
 		case <-interrupted:
 			interrupted = nil
-			go p.Stop() //nolint:errcheck // its events tell the end, and it is stopped again below
+			go p.Stop() // its events tell the end, and it is stopped again below
 		}
 	}
 	report, err := p.Stop()

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,7 +60,8 @@ type Host struct {
 	Group cgroup.Group
 }
 
-// Run runs a command in the host and waits for it. The command is killed when the context ends. A bad end is an [*ExitError].
+// Run runs a command in the host and waits for it. When the context ends the command gets SIGTERM, and 1 s
+// later SIGKILL. A bad end is an [*ExitError].
 func (h Host) Run(ctx context.Context, s Streams, args ...string) error {
 	cmd, err := h.Start(ctx, s, args...)
 	if err != nil {
@@ -71,6 +73,9 @@ func (h Host) Run(ctx context.Context, s Streams, args ...string) error {
 // Wait waits for a command of [Host.Start].
 func (h Host) Wait(cmd *exec.Cmd) error {
 	err := cmd.Wait()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		return nil // it ended well; only something in the background still holds its streams
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return err
@@ -156,6 +161,9 @@ func startInside(ctx context.Context, target int, group *os.File, s Streams, arg
 	cmd.Dir = "/"
 	cmd.Env = environment()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.In, s.Out, s.Err
+	// A command that is told to end may tidy up, for a moment; and what it left in the background must not keep its caller waiting.
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
+	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
 	return cmd, cmd.Start()
 }

@@ -150,6 +150,7 @@ func CleanFiles(ctx context.Context, layout protocol.Layout) error {
 	if err := os.RemoveAll(layout.Dir()); err != nil {
 		errs = append(errs, fmt.Errorf("remove the lab's files: %w", err))
 	}
+	layout.RemoveRoot()
 	return errors.Join(errs...)
 }
 

@@ -60,6 +60,20 @@ func Labs() ([]string, error) {
 	return names, err
 }
 
+// MakeDirs makes the lab's directories.
+func (l Layout) MakeDirs() error {
+	var err error
+	for range 3 { // the end of the last other lab may remove their common parent just now
+		if err = os.MkdirAll(l.Logs(), 0o700); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("make the lab's directories: %w", err)
+}
+
+// RemoveRoot removes the common parent of all labs' directories, if there is none.
+func (l Layout) RemoveRoot() { _ = os.Remove(stateRoot) }
+
 // Dir is the lab's state directory.
 func (l Layout) Dir() string { return filepath.Join(stateRoot, l.Name) }
 
