@@ -75,12 +75,15 @@ func listen(ctx context.Context, mgr ctrl.Manager, signs *inventory.Signs) error
 		}
 	}
 	handler := toolscache.ResourceEventHandlerFuncs{AddFunc: observe, UpdateFunc: func(_, o any) { observe(o) }}
-	if _, err := leases.AddEventHandler(handler); err != nil {
+	heardLeases, err := leases.AddEventHandler(handler)
+	if err != nil {
 		return fmt.Errorf("listening to the reporters' leases: %w", err)
 	}
-	if _, err := nodes.AddEventHandler(handler); err != nil {
+	heardNodes, err := nodes.AddEventHandler(handler)
+	if err != nil {
 		return fmt.Errorf("listening to nodes: %w", err)
 	}
+	signs.Synced = []func() bool{heardLeases.HasSynced, heardNodes.HasSynced}
 	return mgr.Add(signs)
 }
 

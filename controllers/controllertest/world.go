@@ -146,6 +146,9 @@ func (w *World) counted() interceptor.Funcs {
 // Fresh implements inventory.Liveness.
 func (w *World) Fresh(string) bool { return !w.Silent }
 
+// Await implements inventory.Liveness.
+func (w *World) Await(context.Context, string, bool) error { return nil }
+
 // HighestView implements inventory.Liveness.
 func (w *World) HighestView(string) uint64 { return 0 }
 

@@ -19,6 +19,9 @@ const Orphans = ""
 type Liveness interface {
 	// Fresh says that the reporter of the cluster has given a sign of life lately.
 	Fresh(cluster string) bool
+	// Await waits, in the first moments of the process only, until a reporter can be told to be heard or not. viewKnown says that
+	// there is a view at all: without one there is no reporter to wait for.
+	Await(ctx context.Context, cluster string, viewKnown bool) error
 	// HighestView is the highest number of a quorate view that was ever seen of the cluster; 0 for none.
 	HighestView(cluster string) uint64
 }
@@ -32,7 +35,7 @@ type Reader struct {
 // Read returns the objects of one cluster, ordered by name. They are shared with the cache and must not be changed. A Cluster that
 // does not exist is no error: its nodes and groups may still be there.
 func (r *Reader) Read(ctx context.Context, cluster string) (*snapshot.Objects, error) {
-	o := &snapshot.Objects{Name: cluster, Fresh: r.Liveness.Fresh(cluster)}
+	o := &snapshot.Objects{Name: cluster}
 	if cluster != Orphans {
 		if err := r.readCluster(ctx, o); err != nil {
 			return nil, err
@@ -61,6 +64,10 @@ func (r *Reader) Read(ctx context.Context, cluster string) (*snapshot.Objects, e
 		}
 	}
 	o.Sort()
+	if err := r.Liveness.Await(ctx, cluster, o.LastView() != nil); err != nil {
+		return nil, err
+	}
+	o.Fresh = r.Liveness.Fresh(cluster)
 	return o, nil
 }
 

@@ -2,6 +2,8 @@ package inventory
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +18,10 @@ import (
 // time by their own clock. The reporter renews every 2 s; a new one begins a second or so after the old one's death.
 const MaxSilence = 10 * time.Second
 
+// firstLook is how long a new process waits for a first renewal before it believes that a reporter is silent: the age of the Lease
+// that it finds is told by another host's clock, a renewal every 2 s is not.
+const firstLook = 3 * time.Second
+
 // Signs remembers when each cluster's reporter last gave a sign of life. Times are taken when a change is seen, so clocks of other
 // hosts do not matter; only the age of the first Lease that is seen is told by its own time.
 type Signs struct {
@@ -23,13 +29,17 @@ type Signs struct {
 	Namespace string
 	// Clock is the local clock.
 	Clock clock.WithTicker
+	// Synced are to hold before anything is believed: the first look at all Leases and Nodes.
+	Synced []func() bool
+
+	started time.Time
 
 	mu          sync.Mutex
 	last        map[string]time.Time // by cluster
 	renewals    map[string]time.Time // renewTime of each cluster's Lease, as last seen
 	views       map[string]int64     // number of the view that each Node publishes, as last seen
 	highest     map[string]highest   // by cluster
-	stale       map[string]bool      // clusters whose listeners were told that the reporter is silent
+	heard       map[string]bool      // what the listeners were last told of each cluster
 	subscribers []func(cluster string)
 }
 
@@ -43,7 +53,7 @@ type highest struct {
 func NewSigns(namespace string, c clock.WithTicker) *Signs {
 	return &Signs{
 		Namespace: namespace, Clock: c, last: map[string]time.Time{}, renewals: map[string]time.Time{}, views: map[string]int64{},
-		highest: map[string]highest{}, stale: map[string]bool{},
+		highest: map[string]highest{}, heard: map[string]bool{}, started: c.Now(),
 	}
 }
 
@@ -64,6 +74,21 @@ func (s *Signs) Fresh(cluster string) bool {
 func (s *Signs) fresh(cluster string) bool {
 	last, ok := s.last[cluster]
 	return ok && s.Clock.Since(last) < MaxSilence
+}
+
+// Await implements Liveness.
+func (s *Signs) Await(ctx context.Context, cluster string, viewKnown bool) error {
+	for {
+		ready := !slices.ContainsFunc(s.Synced, func(synced func() bool) bool { return !synced() })
+		if ready && (!viewKnown || s.Fresh(cluster) || s.Clock.Since(s.started) > firstLook) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for a first sign of life of cluster %s: %w", cluster, ctx.Err())
+		case <-s.Clock.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // HighestView implements Liveness.
@@ -122,9 +147,9 @@ func (s *Signs) sign(cluster string, at time.Time) {
 
 // notify unlocks, and tells the subscribers if the cluster's freshness has changed since they were last told.
 func (s *Signs) notify(cluster string) {
-	stale := !s.fresh(cluster)
-	changed := s.stale[cluster] != stale
-	s.stale[cluster] = stale
+	heard := s.fresh(cluster)
+	changed := s.heard[cluster] != heard
+	s.heard[cluster] = heard
 	subscribers := s.subscribers
 	s.mu.Unlock()
 	if !changed {
