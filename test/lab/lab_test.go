@@ -3,6 +3,7 @@ package lab_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/lab/array"
+	"github.com/quorate/quorate/test/lab/loopdev"
 	"github.com/quorate/quorate/test/lab/protocol"
 )
 
@@ -33,6 +35,7 @@ func TestHosts(t *testing.T) {
 	t.Run("power cut", func(t *testing.T) { testKill(t, l) })
 	t.Run("freeze", func(t *testing.T) { testFreeze(t, l) })
 	t.Run("links", func(t *testing.T) { testLinks(t, l) })
+	t.Run("power cut with a hung disk", func(t *testing.T) { testKillHung(t, l) })
 	t.Run("disks", func(t *testing.T) { testDisks(t, l) })
 	t.Run("probe", func(t *testing.T) { testProbe(t, l) })
 	t.Run("mistakes", func(t *testing.T) { testMistakes(t, l) })
@@ -104,6 +107,24 @@ func testKill(t *testing.T, l *lab.Lab) {
 		`mount $l /srv/quorate/data; cat /srv/quorate/data/kept; ls /srv/quorate/data; umount /srv/quorate/data; losetup -d $l`
 	if got := exec(t, l, "node-b", "sh", "-c", remount); !strings.HasPrefix(got, "kept\n") || strings.Contains(got, "late") {
 		t.Errorf("the next host sees %q", got)
+	}
+}
+
+// testKillHung: what waits for a disk in the kernel must not keep a dead host half alive.
+func testKillHung(t *testing.T, l *lab.Lab) {
+	exec(t, l, "node-c", "sh", "-c", mountDisk)
+	must(t, l.DiskHang(t.Context(), "node-c", 0))
+	exec(t, l, "node-c", "sh", "-c", "setsid dd if=/dev/zero of=/srv/quorate/data/x bs=64k count=50 conv=fsync >/dev/null 2>&1 </dev/null &")
+	time.Sleep(50 * time.Millisecond)
+	report, err := l.Kill(t.Context(), "node-c")
+	must(t, err)
+	if report.Cleaned > 2*time.Second {
+		t.Errorf("the power cut took %v", report.Cleaned)
+	}
+	must(t, l.DiskHeal(t.Context(), "node-c", 0))
+	must(t, l.Start(t.Context(), "node-c"))
+	if _, err := l.Exec(t.Context(), "node-c", "dd", "if=/array/disk-1.img", "of=/dev/null", "count=1"); err != nil {
+		t.Errorf("after a boot the disk does not answer: %v", err)
 	}
 }
 
@@ -337,7 +358,12 @@ func TestCrash(t *testing.T) {
 			l := start(t, "test-crash-"+name, 2)
 			exec(t, l, "node-a", "sh", "-c", mountDisk)
 			exec(t, l, "node-b", "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
-			loops := attachedLoops(t)
+			must(t, l.DiskHang(t.Context(), "node-a", 0))
+			exec(t, l, "node-a", "sh", "-c", "setsid dd if=/dev/zero of=/srv/quorate/data/x bs=64k count=9 conv=fsync >/dev/null 2>&1 </dev/null &")
+			loops := attachedLoops(t, l)
+			if len(loops) != 1 {
+				t.Fatalf("loop devices of the lab: %v, want one", loops)
+			}
 			pids := processes(t, l.Name())
 			for _, victim := range victims {
 				must(t, syscall.Kill(pids[victim], syscall.SIGKILL))
@@ -351,23 +377,40 @@ func TestCrash(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, time.Second, func() error {
-				if left := attachedLoops(t); left >= loops {
-					return fmt.Errorf("%d loop devices, %d before the crash", left, loops)
+			for _, d := range loops {
+				if name, err := os.ReadFile(fmt.Sprintf("/sys/block/loop%d/loop/backing_file", d.Number)); err == nil && !inUseByOthers(t, d) {
+					t.Errorf("%s is left over %s", d.Path(), name)
 				}
-				return nil
-			})
+			}
 			nothingLeft(t, l.Name())
 		})
 	}
 }
 
-// attachedLoops counts the machine's attached loop devices.
-func attachedLoops(t *testing.T) int {
+// attachedLoops finds the loop devices over a lab's disks.
+func attachedLoops(t *testing.T, l *lab.Lab) []loopdev.Device {
 	t.Helper()
-	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	layout, err := protocol.NewLayout(l.Name())
 	must(t, err)
-	return len(files)
+	content, err := os.ReadFile(layout.FilesFile())
+	must(t, err)
+	var all []loopdev.Files
+	for line := range strings.Lines(string(content)) {
+		var files loopdev.Files
+		must(t, json.Unmarshal([]byte(line), &files))
+		all = append(all, files)
+	}
+	found, err := loopdev.On(all...)
+	must(t, err)
+	return found
+}
+
+// inUseByOthers says whether another lab has taken the device meanwhile.
+func inUseByOthers(t *testing.T, was loopdev.Device) bool {
+	t.Helper()
+	same, err := loopdev.On(loopdev.Files{Device: was.Backing, FirstInode: was.Inode, Count: 1})
+	must(t, err)
+	return len(same) == 0
 }
 
 // TestInterruptedUp: whoever interrupts up is left with nothing.

@@ -51,6 +51,11 @@ func (d *Daemon) hostStatus(h *hostState) protocol.HostStatus {
 	if machine == nil {
 		return s
 	}
+	select {
+	case <-machine.Gone():
+		return s // its first process died without a power cut; host kill carries the rest away
+	default:
+	}
 	s.State = protocol.HostUp
 	if machine.Frozen() {
 		s.State = protocol.HostFrozen
