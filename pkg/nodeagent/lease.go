@@ -141,6 +141,7 @@ func (l *lease) mayAct(generation model.Generation) error {
 // moves the end by less than step is left out.
 func (l *lease) addresses(ctx context.Context, guard addressguard.Guard, step func() time.Duration) {
 	var last time.Duration
+	said := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -156,9 +157,11 @@ func (l *lease) addresses(ctx context.Context, guard addressguard.Guard, step fu
 			}
 		case until != 0 && until-last >= step():
 			last = until
-			if err := guard.Renew(until); err != nil {
+			err := guard.Renew(until)
+			if err != nil && err.Error() != said {
 				l.log.Error(err, "Address leases were not renewed")
 			}
+			said = fmt.Sprint(err)
 		}
 	}
 }

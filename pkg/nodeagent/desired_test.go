@@ -1,0 +1,151 @@
+package nodeagent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/membership"
+	"github.com/quorate/quorate/pkg/model"
+)
+
+// at is a standing of node 1, generation 3, in a view.
+func at(view uint64, acting bool) *standing {
+	s := &standing{Status: membership.Status{
+		Self: model.Member{ID: 1, Generation: 3}, Acting: acting, Keeping: true,
+		View: &membership.View{ID: model.ViewID{Number: view, Coordinator: 1}, Members: []model.Member{{ID: 1, Generation: 3}, {ID: 2, Generation: 1}}},
+	}}
+	if view == 0 {
+		s.View = nil
+	}
+	return s
+}
+
+func TestJudge(t *testing.T) {
+	mine := v1alpha1.Assignment{Node: "node-a", NodeID: 1, Generation: 3, Epoch: 5, ViewID: v1alpha1.ViewID{Number: 7}}
+	others := v1alpha1.Assignment{Node: "node-b", NodeID: 2, Generation: 1, Epoch: 5, ViewID: v1alpha1.ViewID{Number: 7}}
+	withdrawn := v1alpha1.Assignment{Epoch: 5, ViewID: v1alpha1.ViewID{Number: 7}}
+	with := func(a v1alpha1.Assignment, change func(*v1alpha1.Assignment)) *v1alpha1.Assignment {
+		change(&a)
+		return &a
+	}
+	listed := func(generation int64) func(*v1alpha1.Assignment) {
+		return func(a *v1alpha1.Assignment) {
+			a.Unproven = []v1alpha1.UnprovenOwner{{Node: "node-a", NodeID: 1, Generation: generation, Epoch: 4}}
+		}
+	}
+	for name, tc := range map[string]struct {
+		assignment *v1alpha1.Assignment
+		standing   *standing
+		known      bool
+		want       verdict
+	}{
+		"never assigned":        {nil, at(7, true), true, verdictNone},
+		"mine":                  {&mine, at(7, true), false, verdictRun},
+		"mine, in a later view": {&mine, at(9, true), false, verdictRun},
+		"R10: made in a view that is not mine yet":   {&mine, at(6, true), false, verdictWait},
+		"R10: not acting":                            {&mine, at(7, false), false, verdictWait},
+		"R10: no view":                               {&mine, at(0, false), false, verdictWait},
+		"O3: for an older life of mine":              {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 2 }), at(7, true), true, verdictNone},
+		"O3: for a life that has not begun":          {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 4 }), at(7, true), true, verdictNone},
+		"O7: an epoch that cannot be":                {with(mine, func(a *v1alpha1.Assignment) { a.Epoch = int64(model.MaxEpoch) + 1 }), at(7, true), true, verdictNone},
+		"another's, nothing of it here":              {&others, at(7, true), false, verdictNone},
+		"another's, something of it here":            {&others, at(7, true), true, verdictStop},
+		"withdrawn, nothing of it here":              {&withdrawn, at(7, true), false, verdictNone},
+		"O1: withdrawn, something of it here":        {&withdrawn, at(7, true), true, verdictStop},
+		"O1: withdrawn, the one before never seen":   {with(withdrawn, listed(3)), at(7, true), false, verdictStop},
+		"O1: another's, I am asked for my answer":    {with(others, listed(3)), at(7, true), false, verdictStop},
+		"O3: asked for an answer of an older life":   {with(withdrawn, listed(2)), at(7, true), false, verdictNone},
+		"R10: a withdrawal of a view not mine yet":   {&withdrawn, at(6, true), true, verdictWait},
+		"a withdrawal without quorum is not carried": {&withdrawn, at(7, false), true, verdictWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := judge(tc.assignment, tc.standing, tc.known); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+
+func TestTiming(t *testing.T) {
+	cluster := &v1alpha1.Cluster{Spec: v1alpha1.ClusterSpec{ResourceTypes: []v1alpha1.ResourceTypeDefaults{{
+		Type: v1alpha1.TypeIPAddress, Timing: v1alpha1.Timing{LooksAliveInterval: duration(2 * time.Second), IsAliveInterval: duration(20 * time.Second)},
+	}}}}
+	r := &v1alpha1.Resource{Spec: v1alpha1.ResourceSpec{
+		Type: v1alpha1.TypeIPAddress, Timing: v1alpha1.Timing{LooksAliveInterval: duration(time.Second)},
+		Restart: v1alpha1.Restart{Threshold: new(int32(0)), Period: duration(2 * time.Hour), Delay: duration(0)},
+	}}
+	want := lifecycle.Timing{
+		LooksAlive: time.Second, IsAlive: 20 * time.Second, Pending: 3 * time.Minute, Deadlock: 5 * time.Minute, RetryPeriod: 2 * time.Hour,
+		Restart: lifecycle.Restart{Policy: lifecycle.RestartAlways, Threshold: 0, Period: 2 * time.Hour, Delay: 0},
+	}
+	if diff := cmp.Diff(want, timingOf(r, cluster)); diff != "" {
+		t.Errorf("inherited (-want +got):\n%s", diff)
+	}
+	r.Spec = v1alpha1.ResourceSpec{Type: v1alpha1.TypeLoopbackDisk, RetryPeriodOnFailure: duration(0)}
+	want = lifecycle.Timing{
+		LooksAlive: 5 * time.Second, IsAlive: time.Minute, Pending: 3 * time.Minute, Deadlock: 5 * time.Minute,
+		Restart: lifecycle.Restart{Policy: lifecycle.RestartAlways, Threshold: 3, Period: 15 * time.Minute, Delay: 500 * time.Millisecond},
+	}
+	if diff := cmp.Diff(want, timingOf(r, cluster)); diff != "" {
+		t.Errorf("built in, never retried (-want +got):\n%s", diff)
+	}
+}
+
+func accepted(generation int64, status metav1.ConditionStatus) []metav1.Condition {
+	return []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: status, ObservedGeneration: generation}}
+}
+
+// TestUnaccepted: what the manager has not accepted in its present form never reaches the host.
+func TestUnaccepted(t *testing.T) {
+	group := &v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
+	for name, tc := range map[string]struct {
+		conditions []metav1.Condition
+		generation int64
+		group      []metav1.Condition
+		want       string
+	}{
+		"accepted":                 {accepted(2, metav1.ConditionTrue), 2, nil, ""},
+		"refused":                  {accepted(2, metav1.ConditionFalse), 2, nil, "disk"},
+		"not looked at":            {nil, 1, nil, "disk"},
+		"changed since":            {accepted(2, metav1.ConditionTrue), 3, nil, "disk"},
+		"the group is refused":     {accepted(2, metav1.ConditionTrue), 2, accepted(1, metav1.ConditionFalse), "shop"},
+		"the group is accepted":    {accepted(2, metav1.ConditionTrue), 2, accepted(1, metav1.ConditionTrue), ""},
+		"accepted in the meantime": {accepted(3, metav1.ConditionTrue), 3, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Name: "disk", Generation: tc.generation}}
+			r.Status.Conditions = tc.conditions
+			group.Status.Conditions = tc.group
+			around := &surroundings{resources: []*v1alpha1.Resource{r}}
+			if got := around.unaccepted(group); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestNetworkName(t *testing.T) {
+	resource := func(name string, dependsOn ...v1alpha1.Dependency) *v1alpha1.Resource {
+		r := &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		r.Spec.DependsOn = dependsOn
+		return r
+	}
+	name := resource("name", v1alpha1.Dependency{Name: "ip"})
+	name.Spec.NetworkName = &v1alpha1.NetworkName{Name: "orders"}
+	all := []*v1alpha1.Resource{
+		resource("ip"), name, resource("share", v1alpha1.Dependency{AnyOf: []string{"ip", "name"}}),
+		resource("app", v1alpha1.Dependency{Name: "share"}), resource("loop", v1alpha1.Dependency{Name: "loop"}),
+	}
+	for i, want := range map[int]string{0: "", 2: "orders", 3: "orders", 4: ""} {
+		if got := networkNameOf(all[i], all); got != want {
+			t.Errorf("%s belongs to %q, want %q", all[i].Name, got, want)
+		}
+	}
+}
