@@ -33,29 +33,32 @@ func killProcess(t *testing.T, ctx context.Context, s site) {
 // A process that dies is restarted in place up to the threshold (3 in 15 minutes); the next death is a failover.
 func TestProcessKillPastThreshold(t *testing.T) {
 	ctx := begin(t)
+	create(t, ctx)
 	for range 3 {
-		killProcess(t, ctx, shop)
-		g, err := cluster.Group(ctx, shop.group)
+		killProcess(t, ctx, extraSite)
+		g, err := cluster.Group(ctx, "extra")
 		must(t, err)
-		if g.Status.Assignment.Node != "node-a" {
+		if g.Status.Assignment.Node != "node-c" {
 			t.Fatalf("moved to %s before the threshold", g.Status.Assignment.Node)
 		}
 	}
-	killProcess(t, ctx, shop)
-	must(t, cluster.WaitGroup(ctx, recovery, shop.group, "failed over for its resource", func(g *v1alpha1.ResourceGroup) bool {
-		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node != "node-a" && g.Status.Assignment.Reason == "ResourceFailed"
+	killProcess(t, ctx, extraSite)
+	must(t, cluster.WaitGroup(ctx, recovery, "extra", "failed over for its resource", func(g *v1alpha1.ResourceGroup) bool {
+		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node != "node-c" && g.Status.Assignment.Reason == "ResourceFailed"
 	}))
-	nothingLeft(t, ctx, shop.address, "/srv/quorate/shop", "node-a")
+	nothingLeft(t, ctx, extraSite.address, "/srv/quorate/extra", "node-c")
 }
 
 // A disk that fails on one host takes its group to another.
 func TestDiskFailure(t *testing.T) {
 	ctx := begin(t)
-	must(t, theLab.DiskFail(ctx, "node-b", 0))
-	must(t, cluster.WaitGroup(ctx, recovery, news.group, "online elsewhere", func(g *v1alpha1.ResourceGroup) bool {
-		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node != "node-b"
+	create(t, ctx)
+	must(t, theLab.DiskFail(ctx, "node-c", 0))
+	must(t, cluster.WaitGroup(ctx, recovery, "extra", "online elsewhere", func(g *v1alpha1.ResourceGroup) bool {
+		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node != "node-c"
 	}))
-	ask(t, ctx, news)
+	ask(t, ctx, extraSite)
+	must(t, theLab.DiskHeal(ctx, "node-c", 0))
 }
 
 // The API server is gone for a while: everything keeps running.

@@ -23,7 +23,9 @@ func (l *Lab) Repair(ctx context.Context) error {
 			errs = append(errs, l.Thaw(ctx, h.Name))
 		case protocol.HostUp:
 		}
-		errs = append(errs, l.disk(ctx, h.Name, 0, array.PathOK))
+		if len(h.Paths) > 0 {
+			errs = append(errs, l.disk(ctx, h.Name, 0, array.PathOK))
+		}
 	}
 	return errors.Join(append(errs, l.repairAPI(ctx, status))...)
 }
