@@ -149,6 +149,9 @@ func (w *World) Fresh(string) bool { return !w.Silent }
 // Await implements inventory.Liveness.
 func (w *World) Await(context.Context, string, bool) error { return nil }
 
+// Reporter implements inventory.Liveness.
+func (w *World) Reporter(string) string { return "" }
+
 // HighestView implements inventory.Liveness.
 func (w *World) HighestView(string) uint64 { return 0 }
 

@@ -22,6 +22,8 @@ type Liveness interface {
 	// Await waits, in the first moments of the process only, until a reporter can be told to be heard or not. viewKnown says that
 	// there is a view at all: without one there is no reporter to wait for.
 	Await(ctx context.Context, cluster string, viewKnown bool) error
+	// Reporter is the name of the node that renews the reporter's Lease; empty when that is not known.
+	Reporter(cluster string) string
 	// HighestView is the highest number of a quorate view that was ever seen of the cluster; 0 for none.
 	HighestView(cluster string) uint64
 }
@@ -67,7 +69,7 @@ func (r *Reader) Read(ctx context.Context, cluster string) (*snapshot.Objects, e
 	if err := r.Liveness.Await(ctx, cluster, o.LastView() != nil); err != nil {
 		return nil, err
 	}
-	o.Fresh = r.Liveness.Fresh(cluster)
+	o.Fresh, o.Reporter = r.Liveness.Fresh(cluster), r.Liveness.Reporter(cluster)
 	return o, nil
 }
 

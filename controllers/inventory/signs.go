@@ -36,6 +36,7 @@ type Signs struct {
 
 	mu          sync.Mutex
 	last        map[string]time.Time // by cluster
+	reporters   map[string]string    // holder of each cluster's Lease
 	renewals    map[string]time.Time // renewTime of each cluster's Lease, as last seen
 	views       map[string]int64     // number of the view that each Node publishes, as last seen
 	highest     map[string]highest   // by cluster
@@ -53,7 +54,7 @@ type highest struct {
 func NewSigns(namespace string, c clock.WithTicker) *Signs {
 	return &Signs{
 		Namespace: namespace, Clock: c, last: map[string]time.Time{}, renewals: map[string]time.Time{}, views: map[string]int64{},
-		highest: map[string]highest{}, heard: map[string]bool{}, started: c.Now(),
+		highest: map[string]highest{}, reporters: map[string]string{}, heard: map[string]bool{}, started: c.Now(),
 	}
 }
 
@@ -91,6 +92,13 @@ func (s *Signs) Await(ctx context.Context, cluster string, viewKnown bool) error
 	}
 }
 
+// Reporter implements Liveness.
+func (s *Signs) Reporter(cluster string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reporters[cluster]
+}
+
 // HighestView implements Liveness.
 func (s *Signs) HighestView(cluster string) uint64 {
 	s.mu.Lock()
@@ -106,6 +114,10 @@ func (s *Signs) ObserveLease(lease *coordinationv1.Lease) {
 	}
 	renewed := lease.Spec.RenewTime.Time
 	s.mu.Lock()
+	if holder := lease.Spec.HolderIdentity; holder != nil && s.reporters[cluster] != *holder {
+		s.reporters[cluster] = *holder
+		s.heard[cluster] = false // listeners are told: another node's word may count now
+	}
 	before, known := s.renewals[cluster]
 	s.renewals[cluster] = renewed
 	switch now := s.Clock.Now(); {

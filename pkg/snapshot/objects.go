@@ -21,6 +21,8 @@ type Objects struct {
 	Resources []*v1alpha1.Resource
 	// Fresh says that a reporter has given a sign of life lately. Without one there is no view: nothing is decided.
 	Fresh bool
+	// Reporter is the name of the node that renews the reporter's Lease; empty when that is not known.
+	Reporter string
 }
 
 // Sort orders everything by name, so that equal objects give equal results.

@@ -67,6 +67,7 @@ func covered(r *v1alpha1.Resource, byName map[string]*v1alpha1.Resource, advisor
 		return false
 	}
 	seen[r.Name] = true
+	defer delete(seen, r.Name) // it holds the way to here, not all that was looked at
 	switch {
 	case r.Spec.IPAddress != nil:
 		return true

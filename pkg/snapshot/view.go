@@ -1,19 +1,30 @@
 package snapshot
 
 import (
+	"cmp"
+
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
 )
 
 // HighestView is the highest quorate view that any of the nodes has published, with the node that published it; nil when there is
-// none. Equal numbers are told apart by the coordinator (R3), then by the reporter, so that the answer is always the same one.
+// none.
 func HighestView(nodes []*v1alpha1.Node) (*v1alpha1.AgentView, *v1alpha1.Node) {
+	return highestView(nodes, "")
+}
+
+// Published is the highest quorate view of the cluster as its present reporter has published it.
+func (o *Objects) Published() (*v1alpha1.AgentView, *v1alpha1.Node) {
+	return highestView(o.Nodes, o.Reporter)
+}
+
+func highestView(nodes []*v1alpha1.Node, reporter string) (*v1alpha1.AgentView, *v1alpha1.Node) {
 	var best *v1alpha1.Node
 	for _, n := range nodes {
 		if n.Status.Agent == nil || n.Status.Agent.View == nil || !n.Status.Agent.View.Quorate {
 			continue
 		}
-		if best == nil || viewLess(best, n) {
+		if best == nil || viewLess(best, n, reporter) {
 			best = n
 		}
 	}
@@ -23,23 +34,21 @@ func HighestView(nodes []*v1alpha1.Node) (*v1alpha1.AgentView, *v1alpha1.Node) {
 	return best.Status.Agent.View, best
 }
 
-// viewLess orders by view. Of one view published by two reporters, the one of the reporter that is in charge counts: the lowest id
-// that reaches the API.
-func viewLess(a, b *v1alpha1.Node) bool {
+// viewLess orders by view: (number, coordinator) is unique (R3). One view can have been published by several nodes, one after the
+// other, as members lost the API server and found it again: then the word of the one that renews the reporter's Lease counts, else of
+// one that is the reporter by its own word, else of the higher id, since it took over from a lower one.
+func viewLess(a, b *v1alpha1.Node, reporter string) bool {
 	va, vb := a.Status.Agent.View, b.Status.Agent.View
-	if va.ID.Number != vb.ID.Number {
-		return va.ID.Number < vb.ID.Number
+	if c := cmp.Or(cmp.Compare(va.ID.Number, vb.ID.Number), cmp.Compare(va.ID.Coordinator, vb.ID.Coordinator)); c != 0 {
+		return c < 0
 	}
-	if va.ID.Coordinator != vb.ID.Coordinator {
-		return va.ID.Coordinator < vb.ID.Coordinator
-	}
-	if va.ID.Record != vb.ID.Record {
-		return va.ID.Record < vb.ID.Record
+	if inA, inB := a.Name == reporter, b.Name == reporter; inA != inB {
+		return inB
 	}
 	if inA, inB := reporterOf(va) == a.Status.ID, reporterOf(vb) == b.Status.ID; inA != inB {
 		return inB
 	}
-	return b.Status.ID < a.Status.ID
+	return a.Status.ID < b.Status.ID
 }
 
 func reporterOf(v *v1alpha1.AgentView) int32 {
@@ -62,7 +71,7 @@ func (o *Objects) View() *model.View {
 
 // LastView is the highest quorate view that was ever reported, whether or not its reporter is still heard.
 func (o *Objects) LastView() *model.View {
-	published, reporter := HighestView(o.Nodes)
+	published, reporter := o.Published()
 	if published == nil {
 		return nil
 	}

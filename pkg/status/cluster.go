@@ -40,7 +40,7 @@ func Cluster(o *snapshot.Objects, now time.Time) *v1alpha1.ClusterStatus {
 }
 
 func membership(o *snapshot.Objects, view *model.View) *v1alpha1.Membership {
-	published, reporter := snapshot.HighestView(o.Nodes)
+	published, reporter := o.Published()
 	m := &v1alpha1.Membership{
 		ViewID: published.ID, WitnessHeld: published.WitnessHeld, Since: published.InstalledAt, Reporter: reporter.Name,
 	}

@@ -23,7 +23,7 @@ type Votes struct {
 // CountVotes reads the vote record that the reporter of the highest view has persisted. Of an even number of voters without a
 // witness, the highest id does not count (R5).
 func CountVotes(o *snapshot.Objects) Votes {
-	published, reporter := snapshot.HighestView(o.Nodes)
+	published, reporter := o.Published()
 	if published == nil {
 		return Votes{}
 	}
