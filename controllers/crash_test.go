@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,5 +122,34 @@ func TestRestoredAPI(t *testing.T) {
 	got := w.Cluster().Status
 	if got.ClusterID != id || got.LastNodeID != 2 || !got.Formation.Completed || !got.Quorate {
 		t.Errorf("after the loss: %+v, want id %s again", got, id)
+	}
+}
+
+// TestLaggingCache: a manager whose cache does not show its own writes decides nothing twice.
+func TestLaggingCache(t *testing.T) {
+	w := controllertest.NewWorld(t, env, "lag", "lag-a", "lag-b", "lag-c")
+	w.Group("shop", 1, "lag-a", "lag-b")
+	w.Settle()
+	epoch := w.G("shop").Status.Assignment.Epoch
+	w.Kill("lag-a")
+	w.View("lag-b", "lag-c")
+	w.Lag(true)
+	for range 3 {
+		if _, err := w.Pass(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.G("shop").Status.Assignment; got.Epoch != epoch+1 || got.Node != "lag-b" {
+		t.Errorf("epoch grew from %d to %d: %+v", epoch, got.Epoch, got)
+	}
+	told := drain(w)
+	if n := strings.Count(told, "Warning NodeDown"); n != 2 { // of the node and of the group
+		t.Errorf("told %d times of one death:\n%s", n, told)
+	}
+	w.Lag(false)
+	w.Settle()
+	want(t, w, "shop", where{Owner: "lag-b", State: v1alpha1.GroupOnline, Reason: "NodeDown", Ready: true})
+	if got := w.G("shop").Status.Assignment.Epoch; got != epoch+1 {
+		t.Errorf("epoch grew from %d to %d", epoch, got)
 	}
 }

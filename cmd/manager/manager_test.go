@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -185,6 +187,46 @@ func TestLeaderHostLost(t *testing.T) {
 		t.Error("the thawed manager took the lead back")
 	}
 	quiet(t)
+	told(t)
+}
+
+// told checks that the story is in Events of the group.
+func told(t *testing.T) {
+	t.Helper()
+	var list eventsv1.EventList
+	if err := env.Admin.List(t.Context(), &list, client.InNamespace("default")); err != nil {
+		t.Fatal(err)
+	}
+	var reasons []string
+	for _, e := range list.Items {
+		if e.Regarding.Kind == "ResourceGroup" && e.Regarding.Name == "shop" {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	for _, reason := range []string{"FirstPlacement", "NodeDown"} {
+		if !slices.Contains(reasons, reason) {
+			t.Errorf("no Event %s among %v", reason, reasons)
+		}
+	}
+}
+
+// TestReleaseFinalizers: after it, everything can be deleted without a manager.
+func TestReleaseFinalizers(t *testing.T) {
+	g := &v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "default", Name: "held", Finalizers: []string{v1alpha1.OfflineFirstFinalizer, "example.org/other"},
+	}, Spec: v1alpha1.ResourceGroupSpec{ClusterName: "none"}}
+	if err := env.Admin.Create(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if err := releaseFinalizers(t.Context(), env.Manager, func(line string) { t.Log(line) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Admin.Get(t.Context(), client.ObjectKeyFromObject(g), g); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.Finalizers) != 1 || g.Finalizers[0] != "example.org/other" {
+		t.Errorf("finalizers: %v, want only the one that is not ours", g.Finalizers)
+	}
 }
 
 // quiet checks that nothing but Leases is written to an idle cluster.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,13 +33,13 @@ func releaseCommand(opts *Options) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("making a client of the API server: %w", err)
 			}
-			return releaseFinalizers(cmd.Context(), c, cmd.OutOrStdout())
+			return releaseFinalizers(cmd.Context(), c, func(line string) { cmd.Println(line) })
 		},
 	}
 }
 
 // releaseFinalizers takes our finalizers off all objects and tells of each.
-func releaseFinalizers(ctx context.Context, c client.Client, out io.Writer) error {
+func releaseFinalizers(ctx context.Context, c client.Client, tell func(string)) error {
 	var (
 		groups    v1alpha1.ResourceGroupList
 		resources v1alpha1.ResourceList
@@ -69,7 +69,7 @@ func releaseFinalizers(ctx context.Context, c client.Client, out io.Writer) erro
 		if err := c.Patch(ctx, o, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("releasing %s %s: %w", kindOf(o), client.ObjectKeyFromObject(o), err)
 		}
-		fmt.Fprintln(out, "released", kindOf(o), client.ObjectKeyFromObject(o))
+		tell("released " + kindOf(o) + " " + strings.TrimPrefix(client.ObjectKeyFromObject(o).String(), "/"))
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 // that nothing may change.
 type memo struct {
 	client.Reader
+	// lag keeps what was read although something was written since, as a cache does that is behind.
+	lag   bool
 	mu    sync.Mutex
 	known map[string]answer
 }
@@ -26,7 +28,9 @@ type answer struct {
 func (m *memo) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.known = map[string]answer{}
+	if !m.lag {
+		m.known = map[string]answer{}
+	}
 }
 
 func (m *memo) Get(ctx context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {

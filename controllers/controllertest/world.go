@@ -155,6 +155,13 @@ func (w *World) Reporter(string) string { return "" }
 // HighestView implements inventory.Liveness.
 func (w *World) HighestView(string) uint64 { return 0 }
 
+// Lag freezes what the controllers read, as it is when each thing is next read, or lets it go on.
+func (w *World) Lag(on bool) {
+	w.cache.lag = false
+	w.cache.forget()
+	w.cache.lag = on
+}
+
 // Pass runs every controller once, and returns the first error and how many writes were made.
 func (w *World) Pass() (int64, error) {
 	w.T.Helper()

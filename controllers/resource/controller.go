@@ -57,19 +57,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	now := &round{
+	at := &round{
 		Objects: o, view: o.View(), groups: make(map[model.GroupKey]*v1alpha1.ResourceGroup, len(o.Groups)),
 		reports: snapshot.Reports(o.Nodes), findings: validation.Check(o), now: r.Clock.Now(),
 	}
 	for _, g := range o.Groups {
-		now.groups[snapshot.Key(g)] = g
+		at.groups[snapshot.Key(g)] = g
 	}
 	var (
 		errs []error
 		next time.Duration
 	)
 	for _, res := range o.Resources {
-		wait, err := r.write(ctx, now, res)
+		wait, err := r.write(ctx, at, res)
 		if wait > 0 && (next == 0 || wait < next) {
 			next = wait
 		}
@@ -82,18 +82,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 }
 
 // write brings one resource up to date, and says when to look at it again although nothing changes.
-func (r *Reconciler) write(ctx context.Context, now *round, res *v1alpha1.Resource) (time.Duration, error) {
-	group := now.groups[snapshot.GroupKeyOf(res)]
-	res, err := r.writeFinalizer(ctx, now, res, group)
+func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resource) (time.Duration, error) {
+	group := at.groups[snapshot.GroupKeyOf(res)]
+	res, err := r.writeFinalizer(ctx, at, res, group)
 	if err != nil || res == nil {
 		return 0, err
 	}
-	res, wait, err := r.disown(ctx, now, res, group)
+	res, wait, err := r.disown(ctx, at, res, group)
 	if err != nil {
 		return 0, err
 	}
 	conditions := status.ResourceConditions(&status.ResourceFacts{
-		Resource: res, Group: group, View: now.view, Findings: now.findings.OfResource(res.Namespace, res.Name), Now: now.now,
+		Resource: res, Group: group, View: at.view, Findings: at.findings.OfResource(res.Namespace, res.Name), Now: at.now,
 	})
 	if equality.Semantic.DeepEqual(res.Status.Conditions, conditions) {
 		return wait, nil

@@ -20,12 +20,12 @@ const patience = 500 * time.Millisecond
 // disown strikes out what a dead owner has said: the resource is Unknown, at the epoch of the assignment that followed. Its next owner
 // writes at that epoch too and wins: the node is empty, and a write of the owner that comes first makes this one lose its
 // resourceVersion.
-func (r *Reconciler) disown(ctx context.Context, now *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) (*v1alpha1.Resource, time.Duration, error) {
-	if group == nil || !orphaned(now, res) {
+func (r *Reconciler) disown(ctx context.Context, at *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) (*v1alpha1.Resource, time.Duration, error) {
+	if group == nil || !orphaned(at, res) {
 		return res, 0, nil
 	}
 	a := snapshot.Assignment(group.Status.Assignment)
-	if age := now.now.Sub(a.Time); age < patience && int64(a.Epoch) > res.Status.Epoch {
+	if age := at.now.Sub(a.Time); age < patience && int64(a.Epoch) > res.Status.Epoch {
 		return res, max(patience-age, time.Millisecond), nil
 	}
 	written := res.DeepCopy()
@@ -33,7 +33,7 @@ func (r *Reconciler) disown(ctx context.Context, now *round, res *v1alpha1.Resou
 	st.Message = bounded(fmt.Sprintf("%s was %s on %s, which is not in the quorate view any more", res.Name, st.State, st.Node))
 	st.State, st.Node, st.Reason = v1alpha1.ResourceUnknown, "", v1alpha1.ResourceReasonOwnerDown
 	st.Epoch = max(st.Epoch, int64(a.Epoch))
-	st.LastTransitionTime = &metav1.MicroTime{Time: now.now.Truncate(time.Microsecond)}
+	st.LastTransitionTime = &metav1.MicroTime{Time: at.now.Truncate(time.Microsecond)}
 	st.OnlineSince = nil
 	if err := r.Client.Status().Patch(ctx, written, client.MergeFromWithOptions(res, client.MergeFromWithOptimisticLock{})); err != nil {
 		return res, 0, describe("striking out the dead owner of", res, err)
@@ -42,17 +42,17 @@ func (r *Reconciler) disown(ctx context.Context, now *round, res *v1alpha1.Resou
 }
 
 // orphaned says that the node whose word the status is has left the view.
-func orphaned(now *round, res *v1alpha1.Resource) bool {
+func orphaned(at *round, res *v1alpha1.Resource) bool {
 	switch res.Status.State {
 	case "", v1alpha1.ResourceOffline, v1alpha1.ResourceUnknown:
 		return false
 	case v1alpha1.ResourceOnline, v1alpha1.ResourceOnlinePending, v1alpha1.ResourceOfflinePending, v1alpha1.ResourceFailed:
 	}
-	if now.view == nil || res.Status.Node == "" {
+	if at.view == nil || res.Status.Node == "" {
 		return false
 	}
-	owner := now.Node(res.Status.Node)
-	return owner == nil || !now.view.Has(model.NodeID(owner.Status.ID))
+	owner := at.Node(res.Status.Node)
+	return owner == nil || !at.view.Has(model.NodeID(owner.Status.ID))
 }
 
 // bounded keeps a message within the API's bound.

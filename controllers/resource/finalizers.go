@@ -13,14 +13,14 @@ import (
 
 // writeFinalizer holds a resource of a group that a cluster runs, and lets a deleted one go once it is offline. It returns nil for
 // one that is gone or about to be.
-func (r *Reconciler) writeFinalizer(ctx context.Context, now *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) (*v1alpha1.Resource, error) {
+func (r *Reconciler) writeFinalizer(ctx context.Context, at *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) (*v1alpha1.Resource, error) {
 	held := controllerutil.ContainsFinalizer(res, v1alpha1.OfflineFirstFinalizer)
-	nobody := group == nil || now.Cluster == nil || len(now.Nodes) == 0
+	nobody := group == nil || at.Cluster == nil || len(at.Nodes) == 0
 	changed := res.DeepCopy()
 	switch {
 	case res.DeletionTimestamp == nil && !held && !nobody:
 		controllerutil.AddFinalizer(changed, v1alpha1.OfflineFirstFinalizer)
-	case res.DeletionTimestamp != nil && held && (nobody || offline(now, res, group)):
+	case res.DeletionTimestamp != nil && held && (nobody || offline(at, res, group)):
 		controllerutil.RemoveFinalizer(changed, v1alpha1.OfflineFirstFinalizer)
 	default:
 		return res, nil
@@ -35,16 +35,16 @@ func (r *Reconciler) writeFinalizer(ctx context.Context, now *round, res *v1alph
 }
 
 // offline says that nothing of the resource is left on any node that could take it offline.
-func offline(now *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) bool {
+func offline(at *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) bool {
 	a := snapshot.Assignment(group.Status.Assignment)
 	switch {
 	case a.Epoch == 0 || res.Status.State == "":
 		return true // it never ran
-	case now.view == nil:
+	case at.view == nil:
 		return false
 	case a.Node == "":
-		return !snapshot.StillThere(a, now.reports[string(group.UID)], now.view)
-	case !member(now.view, a):
+		return !snapshot.StillThere(a, at.reports[string(group.UID)], at.view)
+	case !member(at.view, a):
 		return true // what ran there has ended with its owner
 	}
 	return res.Status.State == v1alpha1.ResourceOffline && res.Status.Epoch == int64(a.Epoch)

@@ -73,7 +73,9 @@ func advisoryDisks(nodes []*v1alpha1.Node) map[string]bool {
 			case v1alpha1.ReservationAdvisory:
 				advisory[d.Device] = true
 			case v1alpha1.ReservationNone:
-				advisory[d.Device] = advisory[d.Device] // known, and not certain
+				if !advisory[d.Device] {
+					advisory[d.Device] = false // known, and not certain
+				}
 			}
 		}
 	}

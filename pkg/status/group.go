@@ -166,7 +166,7 @@ func served(st *v1alpha1.ResourceGroupStatus, f *GroupFacts) (online, reached bo
 		return st.State == v1alpha1.GroupOnline, st.State == v1alpha1.GroupOffline
 	}
 	wanted := 0
-	reached = true
+	reached = st.FailedSince == nil // a group that was given up is Failed until policy says otherwise
 	for _, r := range f.Resources {
 		mine := st.Assignment != nil && st.Owner != "" && r.Status.Epoch == st.Assignment.Epoch && r.Status.Node == st.Owner
 		if r.Spec.DesiredState == v1alpha1.DesiredOffline {

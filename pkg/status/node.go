@@ -63,7 +63,7 @@ func nodeConditions(st *v1alpha1.NodeStatus, f *NodeFacts) {
 	ready, reason, message := nodeReadiness(st, f)
 	set.set(v1alpha1.ConditionReady, ready, reason, message)
 	if !inView(st.State) {
-		set.set(v1alpha1.NodeConditionAgentDisconnected, metav1.ConditionUnknown, string(reason), "the node is in no quorate view")
+		set.set(v1alpha1.NodeConditionAgentDisconnected, metav1.ConditionUnknown, reason, "the node is in no quorate view")
 	} else if connected(f.View, st.ID) {
 		set.set(v1alpha1.NodeConditionAgentDisconnected, metav1.ConditionFalse, v1alpha1.NodeReasonReachesAPI, "the agent reaches the API server")
 	} else {
