@@ -56,7 +56,8 @@ func printStatus(w io.Writer, s *nodeagent.LocalStatus, output string) error {
 
 func printTable(w io.Writer, s *nodeagent.LocalStatus) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
+	// A table keeps what is written until Flush, which returns the error.
+	row := func(name string, value any) { _, _ = fmt.Fprintf(table, "%s\t%v\n", name, value) }
 	row("Node", fmt.Sprintf("%s (id %d, generation %d, incarnation %d)", s.Node, s.NodeID, s.Generation, s.Incarnation))
 	row("Cluster", fmt.Sprintf("%s (%s)", s.Cluster, s.ClusterID))
 	row("View", fmt.Sprintf("%s: %s", s.View, strings.Join(s.Members, ", ")))

@@ -137,7 +137,7 @@ func check(m membership.Message) error {
 		return err
 	}
 	switch {
-	case m.From == 0 || m.From > model.MaxNodeID:
+	case !validID(m.From):
 		return fmt.Errorf("sender %d is not in 1..%d", m.From, model.MaxNodeID)
 	case m.Incarnation == 0 || m.Generation == 0 || m.Sequence == 0:
 		return fmt.Errorf("incarnation %d, generation %d, sequence %d: none may be 0", m.Incarnation, m.Generation, m.Sequence)
@@ -147,21 +147,31 @@ func check(m membership.Message) error {
 		return fmt.Errorf("%d entries of heard, more than %d", len(m.Heard), maxList)
 	}
 	for i, h := range m.Heard {
-		if h.ID == 0 || h.ID > model.MaxNodeID || (i > 0 && m.Heard[i-1].ID >= h.ID) {
+		if !validID(h.ID) || (i > 0 && m.Heard[i-1].ID >= h.ID) {
 			return fmt.Errorf("heard: node %d is out of range or order", h.ID)
 		}
 	}
 	for _, r := range []*quorum.Record{m.Committed, m.Tentative} {
-		if r == nil {
-			continue
+		if err := checkRecord(r); err != nil {
+			return err
 		}
-		if r.Number == 0 || len(r.Voters) > maxList || r.Coordinator > model.MaxNodeID {
-			return fmt.Errorf("vote record %s is out of bounds", r)
-		}
-		for i, id := range r.Voters {
-			if id == 0 || id > model.MaxNodeID || (i > 0 && r.Voters[i-1] >= id) {
-				return fmt.Errorf("vote record %s: voter %d is out of range or order", r, id)
-			}
+	}
+	return nil
+}
+
+func validID(id model.NodeID) bool { return id > 0 && id <= model.MaxNodeID }
+
+// checkRecord takes nil for no record.
+func checkRecord(r *quorum.Record) error {
+	if r == nil {
+		return nil
+	}
+	if r.Number == 0 || len(r.Voters) > maxList || r.Coordinator > model.MaxNodeID {
+		return fmt.Errorf("vote record %s is out of bounds", r)
+	}
+	for i, id := range r.Voters {
+		if !validID(id) || (i > 0 && r.Voters[i-1] >= id) {
+			return fmt.Errorf("vote record %s: voter %d is out of range or order", r, id)
 		}
 	}
 	return nil
@@ -171,7 +181,7 @@ func checkMembers(m membership.Message) error {
 	lists := map[string][]model.Member{"proposal": m.Proposal}
 	if m.View != nil {
 		lists["view"] = m.View.Members
-		if m.View.ID.Number == 0 || m.View.ID.Coordinator == 0 || m.View.ID.Coordinator > model.MaxNodeID || len(m.View.Members) == 0 {
+		if m.View.ID.Number == 0 || !validID(m.View.ID.Coordinator) || len(m.View.Members) == 0 {
 			return fmt.Errorf("view %s of %d members is out of bounds", m.View.ID, len(m.View.Members))
 		}
 	}
@@ -180,7 +190,7 @@ func checkMembers(m membership.Message) error {
 			return fmt.Errorf("%s of %d members, more than %d", name, len(list), maxList)
 		}
 		for i, member := range list {
-			if member.ID == 0 || member.ID > model.MaxNodeID || (i > 0 && list[i-1].ID >= member.ID) {
+			if !validID(member.ID) || (i > 0 && list[i-1].ID >= member.ID) {
 				return fmt.Errorf("%s: node %d is out of range or order", name, member.ID)
 			}
 		}

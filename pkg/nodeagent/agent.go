@@ -143,7 +143,7 @@ func (a *agent) wire(now func() time.Duration) {
 	a.keeper = &keeper{
 		log: a.log.WithName("keeper"), now: now, nodeName: a.opts.Node, cluster: a.opts.Cluster, core: a.core, lease: a.lease,
 		enrolment: a.enrolment, world: a.world, problems: a.problems, burnt: a.burnt,
-		unlock: func() error { return runstate.RemoveLock(a.opts.RunDir) }, published: a.note,
+		unlock: func() error { return runstate.RemoveLock(a.opts.RunDir) }, published: a.note, renewed: a.publisher.drop,
 		wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}

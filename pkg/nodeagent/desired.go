@@ -37,10 +37,10 @@ func judge(a *v1alpha1.Assignment, s *standing, known bool) verdict {
 	}
 	self := s.Self
 	mine := model.NodeID(a.NodeID) == self.ID && a.Node != ""
-	verdict := verdictNone
+	var asked verdict
 	switch {
 	case mine && model.Generation(a.Generation) == self.Generation:
-		verdict = verdictRun
+		asked = verdictRun
 	case mine:
 		// For another of this node's lives: an older one is over (O3), a newer one has not begun.
 		return verdictNone
@@ -48,14 +48,14 @@ func judge(a *v1alpha1.Assignment, s *standing, known bool) verdict {
 		return model.NodeID(o.NodeID) == self.ID && model.Generation(o.Generation) == self.Generation
 	}):
 		// A withdrawal is answered even when the assignment before it was never seen: somebody waits for the answer (O1).
-		verdict = verdictStop
+		asked = verdictStop
 	default:
 		return verdictNone
 	}
 	if !s.Acting || s.View == nil || s.View.ID.Number < uint64(a.ViewID.Number) {
 		return verdictWait
 	}
-	return verdict
+	return asked
 }
 
 // surroundings are the objects around a group.

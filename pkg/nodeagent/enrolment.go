@@ -20,10 +20,9 @@ const keyRefresh = 30 * time.Second
 
 // enrolment keeps the settings in step with the API, and brings the node into its cluster.
 type enrolment struct {
-	log     logr.Logger
-	now     func() time.Duration
-	files   *files
-	version string
+	log   logr.Logger
+	now   func() time.Duration
+	files *files
 
 	mu sync.Mutex
 	// settings are those in force, or nil.

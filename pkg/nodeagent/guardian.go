@@ -60,7 +60,8 @@ func (g *guardianKeeper) start() error {
 		return err
 	}
 	defer output.Close()
-	cmd := exec.Command(self, "guardian", "--run-dir", g.runDir, "--cgroup-root", g.cgroupRoot)
+	// Its life is not bound to the agent's: no context.
+	cmd := exec.CommandContext(context.Background(), self, "guardian", "--run-dir", g.runDir, "--cgroup-root", g.cgroupRoot)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

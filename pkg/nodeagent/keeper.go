@@ -62,8 +62,10 @@ type keeper struct {
 	// burnt says whether the guardian has burnt a generation; unlock takes its lock away once a later life has cleaned up.
 	burnt  func(model.Generation) bool
 	unlock func() error
-	// published is called when something has changed that the statuses tell.
+	// published is called when something has changed that the statuses tell, renewed when a life has begun and nothing is to be
+	// told of the one before.
 	published func()
+	renewed   func(present []monitor.GroupReport)
 
 	wake chan struct{}
 	// generation is the life that the monitor may start things in; 0 before the first.
@@ -148,136 +150,6 @@ func (k *keeper) pass(ctx context.Context) {
 	k.tellView()
 	k.lease.setActive(k.active())
 	k.published()
-}
-
-// active says that something runs here or may be started: the guardian watches then.
-func (k *keeper) active() bool {
-	k.mu.Lock()
-	for _, a := range k.known {
-		if a.run {
-			k.mu.Unlock()
-			return true
-		}
-	}
-	k.mu.Unlock()
-	return k.monitor.Active()
-}
-
-// mayAct is the monitor's lease check (rule O8).
-func (k *keeper) mayAct() error {
-	return k.lease.mayAct(model.Generation(k.generation.Load()))
-}
-
-// newLife begins a generation: after the start of the agent, and whenever quorum was lost. Everything of the generation before is
-// stopped first (rule O3).
-func (k *keeper) newLife(ctx context.Context, s *standing) {
-	first := k.begun == 0
-	var left []monitor.Leftover
-	if !first {
-		k.generation.Store(0)
-		left = k.fence(ctx, s.Settings.SelfFence)
-	}
-	if len(left) == 0 {
-		left = k.begin(ctx, s, first)
-	}
-	k.problems.set(problemLeftover, leftoverProblems(left))
-	if len(left) > 0 {
-		k.log.Info("Something of an older generation is left; the node does not rejoin until it is gone", "left", left)
-		k.lookAgain(time.Second)
-		return
-	}
-	generation := s.Self.Generation
-	k.generation.Store(uint64(generation))
-	k.begun = generation
-	active := k.monitor.Active()
-	if !active {
-		k.lease.setClean(generation)
-	}
-	if err := k.unlock(); err != nil {
-		k.log.Error(err, "The guardian's lock stays; a later agent will not adopt what runs")
-	}
-	if err := k.core.setReady(ctx, generation); err != nil {
-		k.lookAgain(50 * time.Millisecond)
-		return
-	}
-	k.log.Info("Ready", "generation", generation, "running", active)
-	k.mu.Lock()
-	k.all = true
-	k.mu.Unlock()
-	k.wakeUp()
-}
-
-// fence stops everything within the self-fence deadline, which counts from the end of the lease.
-func (k *keeper) fence(ctx context.Context, selfFence time.Duration) []monitor.Leftover {
-	started := k.now()
-	deadline := k.lease.ended() + selfFence
-	k.mu.Lock()
-	clear(k.known)
-	k.mu.Unlock()
-	k.view = model.ViewID{}
-	k.monitor.ViewLost()
-	left := k.monitor.StopAll(ctx, deadline)
-	if len(left) == 0 {
-		k.log.Info("Everything is stopped", "took", (k.now() - started).String(), "beforeDeadline", (deadline - k.now()).String())
-	}
-	return left
-}
-
-// begin takes over the identity of the new life, adopts what an earlier agent of the same life has left, and removes all else.
-func (k *keeper) begin(ctx context.Context, s *standing, adopt bool) []monitor.Leftover {
-	generation := s.Self.Generation
-	if err := k.monitor.SetIdentity(s.Self.ID, generation, s.Settings.ClusterID); err != nil {
-		return []monitor.Leftover{{Message: err.Error()}}
-	}
-	if adopt && !k.burnt(generation) {
-		// What is adopted may be restarted at once.
-		k.generation.Store(uint64(generation))
-		adopted, err := k.monitor.Adopt()
-		if err != nil {
-			k.log.Error(err, "Nothing is adopted; what runs is stopped")
-		}
-		if len(adopted) > 0 {
-			k.log.Info("Adopted what an earlier agent has left running", "groups", len(adopted))
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	return k.monitor.CleanUp(ctx)
-}
-
-// tellView tells the monitor of each view in which this node acts: its waits for proof count from there (rule O4).
-func (k *keeper) tellView() {
-	s := k.core.standing()
-	if s.Settings == nil || s.Self.Generation != k.begun {
-		return
-	}
-	k.monitor.SetFencing(fencingOf(s.Settings))
-	if !s.Acting || s.View == nil || s.View.ID == k.view {
-		return
-	}
-	k.view = s.View.ID
-	k.monitor.ViewInstalled(lifecycle.View{At: s.ViewSince, ID: s.View.ID, Members: s.View.Members})
-	k.mu.Lock()
-	for key := range k.waiting {
-		k.dirty[key] = true
-	}
-	clear(k.waiting)
-	k.mu.Unlock()
-	k.wakeUp()
-}
-
-// fencingOf says how the other nodes are made harmless. The margin is for clocks that run differently, and for the moment between
-// a kill and its effect.
-func fencingOf(s *Settings) lifecycle.Fencing {
-	f := lifecycle.Fencing{
-		SelfFence: s.SelfFence, Margin: s.SelfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{},
-	}
-	for _, n := range s.Nodes {
-		if n.GuardsAddresses {
-			f.GuardsAddresses[n.ID] = true
-		}
-	}
-	return f
 }
 
 // groups looks at every group that may have changed.

@@ -120,7 +120,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		enrolment: &enrolment{log: log, now: runstate.BootTime, files: files, settings: settings},
 		world:     func() *world { return &world{cached: cached, direct: b.api} },
 		problems:  newProblems(func() {}), burnt: func(model.Generation) bool { return false }, unlock: func() error { return nil },
-		published: func() {}, wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
+		published: func() {}, renewed: func([]monitor.GroupReport) {}, wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}
 	go func() { // core's loop, as far as it is needed

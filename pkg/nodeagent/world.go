@@ -118,7 +118,7 @@ func (w *world) keys(ctx context.Context, ref v1alpha1.SecretReference) ([][]byt
 	}
 	current := secret.Data[keyInSecret]
 	if len(current) < minKeySize {
-		return nil, fmt.Errorf("Secret %s/%s: data key %q has %d bytes, a heartbeat key needs at least %d",
+		return nil, fmt.Errorf("heartbeat key: data key %[3]q of Secret %[1]s/%[2]s has %[4]d bytes, it needs at least %[5]d",
 			ref.Namespace, ref.Name, keyInSecret, len(current), minKeySize)
 	}
 	keys := [][]byte{current}
