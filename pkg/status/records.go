@@ -16,7 +16,7 @@ import (
 // and an assignment; they share one record.
 func recordFailover(st *v1alpha1.ResourceGroupStatus, f *GroupFacts) {
 	d := f.Decision
-	if !d.Unplanned {
+	if !d.Unplanned || d.Reason == model.ReasonRetry { // a retry in place is no move
 		return
 	}
 	to := d.Assignment.Node
