@@ -1,0 +1,100 @@
+package nodeagent
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/lifecycle"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/monitor"
+	"github.com/quorate/quorate/pkg/resourcetype"
+)
+
+// TestPublisher: what has changed is written once, and nothing is written when nothing has.
+func TestPublisher(t *testing.T) {
+	scheme, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-a"}}
+	disk := &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "disk", UID: "r1"}}
+	disk.Status.Conditions = accepted(1, metav1.ConditionTrue)
+	writes := 0
+	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(node, disk).
+		WithStatusSubresource(&v1alpha1.Node{}, &v1alpha1.Resource{}).
+		WithInterceptorFuncs(interceptor.Funcs{SubResourceApply: func(
+			ctx context.Context, c client.Client, sub string, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption,
+		) error {
+			writes++
+			return c.SubResource(sub).Apply(ctx, obj, opts...)
+		}}).Build()
+	s := reporting(7)
+	o := &observed{version: "v1", standing: s}
+	p := &publisher{
+		log: testr.New(t), nodeName: "node-a", writer: api, world: func() *world { return &world{cached: api, direct: api} },
+		reached: func() bool { return true }, observe: func() *observed { c := *o; return &c },
+		applied: func(string) (applied, bool) { return applied{generations: map[string]int64{"r1": 4}}, true },
+		wall:    time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+	}
+	p.init()
+	write := func(what string, want int) {
+		t.Helper()
+		writes = 0
+		for range 2 {
+			if err := p.writeNode(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.writeResource(t.Context(), client.ObjectKeyFromObject(disk)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if writes != want {
+			t.Errorf("%s: %d writes, want %d", what, writes, want)
+		}
+	}
+	write("the first time", 1)
+	report := monitor.GroupReport{Group: resourcetype.Identity{UID: "g1", Namespace: "demo", Name: "shop"}, Report: lifecycle.Report{
+		Running: 5, Resources: []lifecycle.ResourceReport{{UID: "r1", Name: "disk", State: model.ResourceOnline, Since: time.Second}},
+	}}
+	p.observed(report)
+	o.reports = []monitor.GroupReport{report}
+	write("a group runs", 2)
+	o.problems = []v1alpha1.AgentProblem{{Reason: "MissingTool"}}
+	write("what nobody decides from waits", 0)
+	s.View.ID.Number = 8
+	write("a new view is written at once, with what waited", 1)
+
+	var got v1alpha1.Node
+	if err := api.Get(t.Context(), client.ObjectKeyFromObject(node), &got); err != nil {
+		t.Fatal(err)
+	}
+	if a := got.Status.Agent; a == nil || a.View.ID.Number != 8 || len(a.Problems) != 1 || len(a.Groups) != 1 {
+		t.Errorf("status.agent: %+v", a)
+	}
+	var resource v1alpha1.Resource
+	if err := api.Get(t.Context(), client.ObjectKeyFromObject(disk), &resource); err != nil {
+		t.Fatal(err)
+	}
+	want := v1alpha1.ResourceStatus{
+		ObservedGeneration: 4, State: v1alpha1.ResourceOnline, Node: "node-a", Epoch: 5, Conditions: disk.Status.Conditions,
+		LastTransitionTime: &metav1.MicroTime{Time: p.wall.Add(time.Second)},
+	}
+	if diff := cmp.Diff(want, resource.Status); diff != "" {
+		t.Errorf("status of the resource (-want +got):\n%s", diff)
+	}
+
+	// Another agent process finds everything as it should be.
+	p.lastNode = nil
+	clear(p.written)
+	write("after a restart", 0)
+}
