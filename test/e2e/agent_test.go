@@ -42,13 +42,13 @@ func TestAgentKilledUnderLoad(t *testing.T) {
 // process.
 func TestAgentKilledWhilePending(t *testing.T) {
 	ctx := begin(t)
-	for i, delay := range []time.Duration{0, 20, 40, 60, 90, 130, 180} {
+	for i, delay := range []int{0, 20, 40, 60, 90, 130, 180} {
 		from, to := "node-a", "node-c"
 		if i%2 == 1 {
 			from, to = to, from
 		}
 		must(t, cluster.Annotate(ctx, shop.group, v1alpha1.MoveToAnnotation, to))
-		time.Sleep(delay * time.Millisecond)
+		time.Sleep(time.Duration(delay) * time.Millisecond)
 		for _, host := range []string{from, to} {
 			killAgent(t, ctx, host)
 		}
