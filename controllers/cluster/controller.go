@@ -51,11 +51,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	before := o.Cluster
 	written := before.DeepCopy()
-	form(o, &written.Status, r.NewID)
+	wait := form(o, &written.Status, r.Clock.Now(), r.NewID)
 	o.Cluster = written
 	written.Status = *status.Cluster(o, r.Clock.Now())
 	if equality.Semantic.DeepEqual(before.Status, written.Status) {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	// With the resourceVersion: of two managers that form a cluster at once, one wins.
 	if err := r.Client.Status().Update(ctx, written); err != nil {
@@ -65,5 +65,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("writing the status of cluster %s: %w", request.Name, err))
 	}
 	chronicle.Emit(r.Recorder, written, status.ClusterEvents(&before.Status, &written.Status))
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: wait}, nil
 }
