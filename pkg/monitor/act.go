@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/quorate/quorate/pkg/lifecycle"
 	"github.com/quorate/quorate/pkg/resourcetype"
@@ -56,7 +57,7 @@ func (g *group) launch(a lifecycle.Action, persisted error) {
 		inst = g.instance(r, a.Serial)
 	}
 	unfinished := r != nil && r.record.Machine.Phase == lifecycle.PhaseOnlining
-	starting := a.Op == lifecycle.OpReserve || a.Op == lifecycle.OpOnline
+	starting, began := a.Op == lifecycle.OpReserve || a.Op == lifecycle.OpOnline, g.monitor.opts.Now()
 	g.monitor.work.Go(func() {
 		defer cancel()
 		result := lifecycle.Result{UID: a.UID, Serial: a.Serial}
@@ -71,12 +72,12 @@ func (g *group) launch(a lifecycle.Action, persisted error) {
 		default:
 			err = g.call(ctx, a, inst, unfinished, &result)
 		}
-		g.finish(a, result, err)
+		g.finish(a, began, result, err)
 	})
 }
 
 // finish hands the outcome to the machine.
-func (g *group) finish(a lifecycle.Action, result lifecycle.Result, err error) {
+func (g *group) finish(a lifecycle.Action, began time.Duration, result lifecycle.Result, err error) {
 	var denied *deniedError
 	var stale *resourcetype.StaleError
 	switch {
@@ -94,6 +95,8 @@ func (g *group) finish(a lifecycle.Action, result lifecycle.Result, err error) {
 	if g.closed {
 		return
 	}
+	g.monitor.opts.Log.V(1).Info("an operation ended", "group", g.id.String(), "resource", g.name(a.UID), "op", a.Op, "began", began.String(),
+		"took", (g.monitor.opts.Now() - began).String())
 	if err != nil {
 		g.monitor.opts.Log.Info("an operation failed", "group", g.id.String(), "resource", g.name(a.UID), "op", a.Op, "error", err.Error())
 	}

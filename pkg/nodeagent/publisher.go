@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	writeTimeout = 3 * time.Second
 	// resourceWriters write statuses of resources in parallel; those of one resource stay in order.
 	resourceWriters = 8
+	// settleDelay is how long the status of a resource settles before it is written. Nothing is decided from it, so a state that lasts
+	// less is not worth a write, least of all while the word that a group is released is on its way.
+	settleDelay = 60 * time.Millisecond
 	// lazyDelay is how long changes wait that nobody decides from.
 	lazyDelay = time.Second
 )
@@ -94,7 +98,7 @@ func (p *publisher) observed(r monitor.GroupReport) {
 		if !contains(before, resource.UID, func(b int) bool {
 			return before.Running == r.Running && reflect.DeepEqual(before.Resources[b], resource)
 		}) {
-			p.resources.Add(key)
+			p.resources.AddAfter(key, settleDelay)
 		}
 	}
 	p.mu.Unlock()
@@ -199,14 +203,16 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		p.lazySince = time.Time{}
 		return nil
 	}
-	if wait := p.patience(status); wait > 0 {
+	if wait := p.patience(status, p.issued(ctx, w, status)); wait > 0 {
 		p.nodes.AddAfter(p.nodeName, wait)
 		return nil
 	}
+	began := time.Now()
 	if err := p.apply(ctx, "Node", client.ObjectKey{Name: p.nodeName}, map[string]any{"agent": status}); err != nil {
 		p.lastNode = nil
 		return err
 	}
+	p.log.V(1).Info("Node status written", "took", time.Since(began).String())
 	if newerView(status.View, o.beforeView()) {
 		p.log.Info("View published", "view", status.View.ID.Number, "after", time.Since(o.standing.Installed).String())
 	}
@@ -216,7 +222,7 @@ func (p *publisher) writeNode(ctx context.Context) error {
 
 // patience is how long the write of a change may wait that nothing is decided from. When a node dies, all others see links go down
 // first and a new view a moment later: the view must not queue up behind the links, here or in the API server.
-func (p *publisher) patience(status *v1alpha1.AgentStatus) time.Duration {
+func (p *publisher) patience(status *v1alpha1.AgentStatus, issued map[string]*v1alpha1.Assignment) time.Duration {
 	if p.lastNode == nil {
 		return 0
 	}
@@ -228,6 +234,7 @@ func (p *publisher) patience(status *v1alpha1.AgentStatus) time.Duration {
 			view.ID.Record = 0
 			c.View = &view
 		}
+		c.Groups = p.news(c.Groups, issued)
 		return &c
 	}
 	if !equality.Semantic.DeepEqual(urgent(p.lastNode), urgent(status)) {
@@ -237,6 +244,41 @@ func (p *publisher) patience(status *v1alpha1.AgentStatus) time.Duration {
 		p.lazySince = time.Now()
 	}
 	return lazyDelay - time.Since(p.lazySince)
+}
+
+// issued are the assignments of the groups of a status, as the API shows them, by the group's uid.
+func (p *publisher) issued(ctx context.Context, w *world, status *v1alpha1.AgentStatus) map[string]*v1alpha1.Assignment {
+	all := map[string]*v1alpha1.Assignment{}
+	for _, g := range status.Groups {
+		group, err := w.group(ctx, client.ObjectKey{Namespace: g.Namespace, Name: g.Name})
+		if err == nil && group != nil && string(group.UID) == g.UID && group.Status.Assignment != nil {
+			all[g.UID] = group.Status.Assignment
+		}
+	}
+	return all
+}
+
+// news leaves out what the controllers have told this agent themselves: that it knows of the present assignment's epoch and, where
+// that is not this node's and nobody waits for its word, that nothing up to it is here. Each such write would stand in the way of
+// the word that a group is released.
+func (p *publisher) news(groups []v1alpha1.AgentGroup, issued map[string]*v1alpha1.Assignment) []v1alpha1.AgentGroup {
+	var told []v1alpha1.AgentGroup
+	for _, g := range groups {
+		if a := issued[g.UID]; a != nil && g.Floor <= a.Epoch {
+			g.Floor = 0
+			if a.Epoch > g.Epoch {
+				// How the group came here is over; only that it is gone is awaited.
+				g.ProvenEpoch, g.Proofs, g.Fence, g.Online = 0, nil, nil, nil
+			}
+			elsewhere := a.Node != p.nodeName
+			awaited := slices.ContainsFunc(a.Unproven, func(u v1alpha1.UnprovenOwner) bool { return u.Node == p.nodeName })
+			if elsewhere && !awaited && g.Epoch == 0 && g.Released <= a.Epoch {
+				continue
+			}
+		}
+		told = append(told, g)
+	}
+	return told
 }
 
 func newerView(a, b *v1alpha1.AgentView) bool {
