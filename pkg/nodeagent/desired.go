@@ -79,7 +79,11 @@ func (s *surroundings) unaccepted(g *v1alpha1.ResourceGroup) string {
 	}
 	for _, r := range s.resources {
 		c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionAccepted)
-		if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration < r.Generation {
+		if c == nil || c.ObservedGeneration < r.Generation {
+			return r.Name
+		}
+		// A dependency that has gone missing keeps only its dependents offline; the machine sees to that.
+		if c.Status != metav1.ConditionTrue && c.Reason != v1alpha1.ResourceReasonMissingDependency {
 			return r.Name
 		}
 	}

@@ -102,6 +102,12 @@ func accepted(generation int64, status metav1.ConditionStatus) []metav1.Conditio
 	return []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: status, ObservedGeneration: generation}}
 }
 
+func missing(generation int64) []metav1.Condition {
+	return []metav1.Condition{{
+		Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Reason: v1alpha1.ResourceReasonMissingDependency, ObservedGeneration: generation,
+	}}
+}
+
 // TestUnaccepted: what the manager has not accepted in its present form never reaches the host.
 func TestUnaccepted(t *testing.T) {
 	group := &v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
@@ -117,6 +123,8 @@ func TestUnaccepted(t *testing.T) {
 		"changed since":            {accepted(2, metav1.ConditionTrue), 3, nil, "disk"},
 		"the group is refused":     {accepted(2, metav1.ConditionTrue), 2, accepted(1, metav1.ConditionFalse), "shop"},
 		"the group is accepted":    {accepted(2, metav1.ConditionTrue), 2, accepted(1, metav1.ConditionTrue), ""},
+		"a dependency is gone":     {missing(2), 2, nil, ""},
+		"gone, and changed since":  {missing(2), 3, nil, "disk"},
 		"accepted in the meantime": {accepted(3, metav1.ConditionTrue), 3, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -214,3 +214,29 @@ func TestBadObjects(t *testing.T) {
 		t.Errorf("others moved: %s before, %s after", before, after)
 	}
 }
+
+// A resource is deleted under a running group: what depends on it goes offline alone, and the rest of the group still fails over.
+func TestFailoverWithoutDependency(t *testing.T) {
+	ctx := begin(t)
+	create(t, ctx)
+	must(t, cluster.Delete(ctx, objects(t, extra)[2])) // the address, on which the application depends
+	must(t, observe.Wait(ctx, recovery, "the application is offline", func(ctx context.Context) (bool, string, error) {
+		app, err := cluster.Resource(ctx, "extra-app")
+		if err != nil {
+			return false, "", err
+		}
+		return app.Status.State == v1alpha1.ResourceOffline, string(app.Status.State), nil
+	}))
+	_, err := theLab.Kill(ctx, "node-c")
+	must(t, err)
+	must(t, observe.Wait(ctx, recovery, "the disk is online elsewhere", func(ctx context.Context) (bool, string, error) {
+		disk, err := cluster.Resource(ctx, "extra-disk")
+		if err != nil {
+			return false, "", err
+		}
+		state := fmt.Sprintf("%s on %s", disk.Status.State, disk.Status.Node)
+		return disk.Status.State == v1alpha1.ResourceOnline && disk.Status.Node != "node-c", state, nil
+	}))
+	must(t, theLab.Start(ctx, "node-c"))
+	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-c"))
+}
