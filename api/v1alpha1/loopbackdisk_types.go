@@ -13,11 +13,12 @@ type LoopbackDisk struct {
 	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
 	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="file must be an absolute path without . or .. in it"
 	File string `json:"file"`
-	// size of the file. A file that is not there is made with this size; without it, it must be there.
+	// size of the file. A file that is not there is made with this size, and a blank one is formatted; without it, the file must be
+	// there with a file system on it.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Mi')) >= 0",message="size must be at least 1Mi"
 	Size *resource.Quantity `json:"size,omitempty"`
-	// fsType is the file system; a blank file is formatted with it. Default ext4.
+	// fsType is the file system; a blank file is formatted with it if size is set. Default ext4.
 	// +optional
 	// +kubebuilder:default=ext4
 	// +kubebuilder:validation:MaxLength=16

@@ -186,7 +186,8 @@ type Restart struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="period must be greater than 0s"
 	Period *metav1.Duration `json:"period,omitempty"`
-	// delay before a restart.
+	// delay is the least time between two starts: a resource that has run longer is restarted at once, one that fails again and
+	// again is paced.
 	// +optional
 	// +kubebuilder:default="500ms"
 	// +kubebuilder:validation:Type=string

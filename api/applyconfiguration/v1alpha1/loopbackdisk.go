@@ -15,9 +15,10 @@ import (
 type LoopbackDiskApplyConfiguration struct {
 	// file is the path of the backing file, the same on all hosts. It never changes.
 	File *string `json:"file,omitempty"`
-	// size of the file. A file that is not there is made with this size; without it, it must be there.
+	// size of the file. A file that is not there is made with this size, and a blank one is formatted; without it, the file must be
+	// there with a file system on it.
 	Size *resource.Quantity `json:"size,omitempty"`
-	// fsType is the file system; a blank file is formatted with it. Default ext4.
+	// fsType is the file system; a blank file is formatted with it if size is set. Default ext4.
 	FSType *string `json:"fsType,omitempty"`
 	// mountPath is where the file system is mounted; it must be below a mountRoot that the Cluster allows.
 	MountPath *string `json:"mountPath,omitempty"`

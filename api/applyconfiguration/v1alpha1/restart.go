@@ -18,7 +18,8 @@ type RestartApplyConfiguration struct {
 	Threshold *int32 `json:"threshold,omitempty"`
 	// period is the rolling time in which restarts are counted.
 	Period *v1.Duration `json:"period,omitempty"`
-	// delay before a restart.
+	// delay is the least time between two starts: a resource that has run longer is restarted at once, one that fails again and
+	// again is paced.
 	Delay *v1.Duration `json:"delay,omitempty"`
 }
 
