@@ -19,7 +19,7 @@ if "${as_root[@]}" go test -tags noenforce -count=1 -run 'TestLateWrite' ./test/
   rm -f /tmp/quorate-noenforce.$$
   fail "TestLateWrite passed with the enforcement compiled out: it proves nothing"
 fi
-grep -q 'late write' /tmp/quorate-noenforce.$$ || { cat /tmp/quorate-noenforce.$$; rm -f /tmp/quorate-noenforce.$$; fail "TestLateWrite failed for another reason than a late write"; }
+grep -q 'old owner reached the disk' /tmp/quorate-noenforce.$$ || { cat /tmp/quorate-noenforce.$$; rm -f /tmp/quorate-noenforce.$$; fail "TestLateWrite failed for another reason than a write of the old owner"; }
 rm -f /tmp/quorate-noenforce.$$
 
 say "end-to-end tests on the lab"
