@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -40,7 +41,15 @@ func mustStay(o *snapshot.Objects, n *v1alpha1.Node, owns int, view *model.View)
 	if view != nil && !view.Has(model.NodeID(n.Status.ID)) {
 		return owns > 0 && n.DeletionTimestamp == nil
 	}
-	return owns > 0 || runsSomething(n)
+	return owns > 0 || runsSomething(n) || awaited(o, n.Status.ID)
+}
+
+// awaited says that some group waits for the node's word that it has stopped, which only the Node can carry (O1).
+func awaited(o *snapshot.Objects, id int32) bool {
+	return id != 0 && slices.ContainsFunc(o.Groups, func(g *v1alpha1.ResourceGroup) bool {
+		a := g.Status.Assignment
+		return a != nil && slices.ContainsFunc(a.Unproven, func(u v1alpha1.UnprovenOwner) bool { return u.NodeID == id })
+	})
 }
 
 func runsSomething(n *v1alpha1.Node) bool {

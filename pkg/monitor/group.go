@@ -66,7 +66,11 @@ func (g *group) apply(d GroupDesired) error {
 		return err
 	}
 	if err := g.monitor.opts.Store.RaiseFloor(g.id.UID, d.Epoch); err != nil {
-		return fmt.Errorf("group %s: %w", g.id, err)
+		if d.Run {
+			return fmt.Errorf("group %s: %w", g.id, err)
+		}
+		// A stop must not depend on a disk that is full.
+		g.monitor.opts.Log.Error(err, "the epoch of a withdrawal is not on disk", "group", g.id.String(), "epoch", d.Epoch)
 	}
 	if !d.Run {
 		// What it ran with stays known until it has stopped.

@@ -131,6 +131,7 @@ func (g *group) persist() error {
 		r.record.Cluster, r.record.ClusterID, r.record.NodeName = opts.Cluster, opts.ClusterID, opts.NodeName
 		r.record.Node, r.record.Generation, r.record.BootID = opts.Node, g.report.Generation, opts.BootID
 		if err := opts.Store.PutResource(&r.record); err != nil {
+			r.dirty = true // or the next look would take it for written
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -142,6 +143,7 @@ func (g *group) persist() error {
 		}
 		if err := opts.Store.DeleteResource(uid); err != nil {
 			failed = errors.Join(failed, err)
+			continue
 		}
 		delete(g.resources, uid)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -147,6 +148,11 @@ func (c *core) receive(now time.Duration, m membership.Message) {
 // flush does what the machine wants, in the order that makes its promises hold over a crash: disk, memory, network, events.
 func (c *core) flush() {
 	ready := c.machine.Ready()
+	if slices.ContainsFunc(ready.Events, func(e membership.Event) bool { _, lost := e.(membership.QuorumLost); return lost }) {
+		// Only stops follow from this, and they must not wait for a disk.
+		c.lease.setStopping()
+		c.publish()
+	}
 	if ready.Persist != nil {
 		c.unwritten = ready.Persist
 	}

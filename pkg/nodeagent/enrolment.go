@@ -18,6 +18,9 @@ import (
 // keyRefresh is how often the Secret with the heartbeat keys is read again: how soon a rotation arrives.
 const keyRefresh = 30 * time.Second
 
+// keyRetry is how long a failed reading of the keys is not tried again.
+const keyRetry = 3 * time.Second
+
 // enrolment keeps the settings in step with the API, and brings the node into its cluster.
 type enrolment struct {
 	log   logr.Logger
@@ -31,7 +34,9 @@ type enrolment struct {
 	keys   [][]byte
 	keyRef v1alpha1.SecretReference
 	keysAt time.Duration
-	said   string
+	// keysTried is when they were last asked for, with or without an answer.
+	keysTried time.Duration
+	said      string
 }
 
 // current returns the settings in force; nil before the node is enrolled.
@@ -77,6 +82,13 @@ func (e *enrolment) pass(ctx context.Context, k *keeper, w *world) bool {
 	k.problems.one(v1alpha1.ProblemWrongCluster, "", "")
 	e.refreshKeys(ctx, k, w, cluster)
 	if before != nil && node.Status.ID != 0 && before.Self != model.NodeID(node.Status.ID) {
+		if k.core.standing().Keeping {
+			// A Node that was deleted and made again is renumbered once the host has left; an API server that was restored without
+			// its statuses must not stop a cluster that works (S8).
+			k.problems.one(problemNodeID, "", fmt.Sprintf("the API gives this node id %d; it stays %d while it has quorum", node.Status.ID, before.Self))
+			k.lookAgain(time.Second)
+			return true
+		}
 		return e.renumber(ctx, k, node)
 	}
 	quorum, err := w.quorum(ctx, cluster.Name)
@@ -93,6 +105,7 @@ func (e *enrolment) pass(ctx context.Context, k *keeper, w *world) bool {
 	if s.ClusterID == "" && before != nil {
 		s.ClusterID = before.ClusterID // the API was restored without it: the controller takes it from us
 	}
+	s.keepVoters(before, k.core.standing())
 	if err := e.adopt(ctx, k, before, s, node); err != nil {
 		k.problems.one(problemSettings, "", err.Error())
 		e.say(err.Error())
@@ -143,17 +156,17 @@ func (e *enrolment) foreign(before *Settings, cluster *v1alpha1.Cluster) string 
 // refreshKeys reads the heartbeat keys again from time to time. Without an answer those that are known stay in force.
 func (e *enrolment) refreshKeys(ctx context.Context, k *keeper, w *world, cluster *v1alpha1.Cluster) {
 	ref := cluster.Spec.Heartbeat.KeySecretRef
-	if e.keys != nil && ref == e.keyRef && e.now() < e.keysAt+keyRefresh {
+	known := e.keys != nil && ref == e.keyRef
+	if known && e.now() < max(e.keysAt+keyRefresh, e.keysTried+keyRetry) {
 		return
 	}
 	k.lookAgain(keyRefresh)
-	bounded, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	keys, err := w.keys(bounded, ref)
+	e.keysTried = e.now()
+	keys, err := w.keys(ctx, ref)
 	if err != nil {
 		k.problems.one(v1alpha1.ProblemNoKey, ref.Namespace+"/"+ref.Name, err.Error())
 		e.log.Error(err, "The heartbeat key cannot be read")
-		k.lookAgain(2 * time.Second)
+		k.lookAgain(keyRetry)
 		if before := e.current(); e.keys == nil && before != nil {
 			e.keys = before.Keys
 		}
@@ -198,6 +211,15 @@ func seedOf(node *v1alpha1.Node) membership.Persistent {
 	if agent := node.Status.Agent; agent != nil {
 		seed.Generation = max(seed.Generation, model.Generation(max(0, agent.Generation)))
 		seed.Incarnation = uint64(max(0, agent.Incarnation))
+		if agent.View != nil {
+			seed.HighestView = uint64(max(0, agent.View.ID.Number))
+		}
+	}
+	if seed.Generation > 0 || seed.Incarnation > 0 {
+		// The API may have missed the last of them.
+		seed.Generation += membership.LostDiskMargin
+		seed.Incarnation += membership.LostDiskMargin
+		seed.HighestView += membership.LostDiskMargin
 	}
 	return seed
 }

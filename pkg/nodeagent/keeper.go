@@ -78,11 +78,13 @@ type keeper struct {
 	specs map[string]int64   // generations of Nodes and Clusters
 
 	// The rest belongs to the loop. begun is the life whose beginning is complete, present what the monitor reports in a pass.
-	begun   model.Generation
-	present map[string]client.ObjectKey // by group uid
-	waiting map[client.ObjectKey]bool
-	view    model.ViewID
-	again   time.Duration
+	begun model.Generation
+	// leftover says that something of an older generation is still there: no life begins, and the guardian stays on its guard.
+	leftover bool
+	present  map[string]client.ObjectKey // by group uid
+	waiting  map[client.ObjectKey]bool
+	view     model.ViewID
+	again    time.Duration
 }
 
 // touch notes that an object has changed; nil stands for all.
@@ -148,7 +150,9 @@ func (k *keeper) pass(ctx context.Context) {
 		k.groups(ctx, w)
 	}
 	k.tellView()
-	k.lease.setActive(k.active())
+	if !k.leftover {
+		k.lease.setActive(k.active()) // with leftovers the guardian goes on watching, as the life before left it
+	}
 	k.published()
 }
 

@@ -40,7 +40,8 @@ func (k *keeper) newLife(ctx context.Context, s *standing) {
 		left = k.begin(ctx, s, first)
 	}
 	k.problems.set(problemLeftover, leftoverProblems(left))
-	if len(left) > 0 {
+	k.leftover = len(left) > 0
+	if k.leftover {
 		k.log.Info("Something of an older generation is left; the node does not rejoin until it is gone", "left", left)
 		k.lookAgain(time.Second)
 		return

@@ -118,6 +118,21 @@ func nodeSettings(n *v1alpha1.Node) NodeSettings {
 	return out
 }
 
+// keepVoters keeps the nodes of the settings before whose objects are gone, as long as the view or a vote record has them: a voter
+// that nobody hears any more would take the quorum of the others with it. Dynamic votes let go of it when it has stopped.
+func (s *Settings) keepVoters(before *Settings, now *standing) {
+	if before == nil {
+		return
+	}
+	for _, n := range before.Nodes {
+		needed := now.Committed.HasVoter(n.ID) || now.Tentative.HasVoter(n.ID) || now.View != nil && now.View.Has(n.ID)
+		if needed && !slices.ContainsFunc(s.Nodes, func(o NodeSettings) bool { return o.ID == n.ID }) {
+			s.Nodes = append(s.Nodes, n)
+		}
+	}
+	slices.SortFunc(s.Nodes, func(a, b NodeSettings) int { return cmp.Compare(a.ID, b.ID) })
+}
+
 func (s *Settings) equal(o *Settings) bool {
 	return s != nil && o != nil && reflect.DeepEqual(s, o)
 }

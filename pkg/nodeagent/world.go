@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +15,10 @@ import (
 
 // resourceGroupIndex finds the resources of a group in a cache.
 const resourceGroupIndex = "spec.groupName"
+
+// directTimeout bounds what is asked of the server itself: the goroutine that asks is the one that stops everything when quorum is
+// lost, which it must not learn a second late.
+const directTimeout = 400 * time.Millisecond
 
 // keyInSecret and previousInSecret are the data keys of the Secret with the heartbeat keys.
 const (
@@ -63,11 +68,15 @@ func (w *world) resource(ctx context.Context, key client.ObjectKey) (*v1alpha1.R
 
 // freshCluster asks the server: the first formation is decided on its answer (rule R11).
 func (w *world) freshCluster(ctx context.Context, name string) (*v1alpha1.Cluster, error) {
+	ctx, cancel := context.WithTimeout(ctx, directTimeout)
+	defer cancel()
 	return get(ctx, w.direct, client.ObjectKey{Name: name}, &v1alpha1.Cluster{})
 }
 
 // vanished asks the server whether the group of that uid is really gone (rule O11).
 func (w *world) vanished(ctx context.Context, key client.ObjectKey, uid string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, directTimeout)
+	defer cancel()
 	g, err := get(ctx, w.direct, key, &v1alpha1.ResourceGroup{})
 	if err != nil {
 		return false, err
@@ -112,6 +121,8 @@ func (w *world) allResources(ctx context.Context) ([]*v1alpha1.Resource, error) 
 
 // keys reads the heartbeat keys, the one that signs first. No error tells anything of their content.
 func (w *world) keys(ctx context.Context, ref v1alpha1.SecretReference) ([][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, directTimeout)
+	defer cancel()
 	var secret corev1.Secret
 	if err := w.direct.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &secret); err != nil {
 		return nil, fmt.Errorf("reading the heartbeat key from Secret %s/%s: %w", ref.Namespace, ref.Name, err)

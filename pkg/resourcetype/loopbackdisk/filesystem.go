@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 )
@@ -123,6 +124,8 @@ func prepare(ctx context.Context, p *v1alpha1.LoopbackDisk, found finding, devic
 func run(ctx context.Context, good []int, command []string, device string) error {
 	cmd := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], device)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	// A tool must not go on writing when the agent that started it is dead and its successor gives the disk away.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil

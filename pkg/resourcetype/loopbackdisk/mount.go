@@ -42,16 +42,42 @@ func (m mounted) ill(wantReadOnly bool) string {
 	return ""
 }
 
-// findMount returns the topmost mount at the path, if there is one. It does not touch the path, which may hang.
+// findMount returns the topmost mount at the path, if there is one.
 func findMount(path string) (mounted, bool, error) {
+	all, err := findMounts(path)
+	if err != nil || len(all) == 0 {
+		return mounted{}, false, err
+	}
+	return all[len(all)-1], true, nil
+}
+
+// findMounts returns the mounts at the path, the topmost last. It does not touch the path, which may hang.
+func findMounts(path string) ([]mounted, error) {
 	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) { return i.Mountpoint != path, false })
 	if err != nil {
-		return mounted{}, false, fmt.Errorf("reading the mounts: %w", err)
+		return nil, fmt.Errorf("reading the mounts: %w", err)
 	}
-	if len(infos) == 0 {
-		return mounted{}, false, nil
+	all := make([]mounted, 0, len(infos))
+	for _, i := range infos {
+		all = append(all, mounted{i})
 	}
-	return mounted{infos[len(infos)-1]}, true, nil
+	return all, nil
+}
+
+// mountPoint makes the mount point, and refuses one behind a symbolic link: the kernel would mount elsewhere than where the mount is
+// looked for when the disk has to be taken away.
+func mountPoint(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("making the mount point: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("looking at the mount point: %w", err)
+	}
+	if real != filepath.Clean(path) {
+		return fmt.Errorf("mountPath %s goes through a symbolic link to %s: name the latter", path, real)
+	}
+	return nil
 }
 
 // flagsOf are the mount options that are flags; the others go to the file system as they are.

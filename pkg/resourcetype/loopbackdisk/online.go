@@ -99,8 +99,8 @@ func mount(device string, p *v1alpha1.LoopbackDisk) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.MountPath, 0o755); err != nil {
-		return fmt.Errorf("making the mount point: %w", err)
+	if err := mountPoint(p.MountPath); err != nil {
+		return err
 	}
 	flags, data := mountOptions(fs.options, p.Options)
 	if err := unix.Mount(device, p.MountPath, p.FSType, flags, data); err != nil {
@@ -180,12 +180,17 @@ func terminate(ctx context.Context, path, loop string) error {
 func terminateNow(path, loop string) error {
 	// Several mounts may lie on top of each other after failed attempts.
 	for range 16 {
-		m, found, err := findMount(path)
+		all, err := findMounts(path)
 		if err != nil {
 			return err
 		}
-		if !found || !m.isLoop(loop) {
+		ours := slices.ContainsFunc(all, func(m mounted) bool { return m.isLoop(loop) })
+		if !ours {
 			return nil
+		}
+		m := all[len(all)-1]
+		if !m.isLoop(loop) {
+			return fmt.Errorf("the disk on %s is covered by a mount of %s: unmount that first", path, m.Source)
 		}
 		// What could not be shut down is not detached: out of sight it would go on writing.
 		if err := shutDown(path); err != nil && m.ill(false) == "" {
