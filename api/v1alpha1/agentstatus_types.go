@@ -17,6 +17,11 @@ type AgentStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	ClusterID string `json:"clusterID,omitempty"`
+	// nodeID is the id under which the host keeps its promises; an API server that was restored without it takes it from here.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4095
+	NodeID int32 `json:"nodeID,omitempty"`
 	// generation is the node's present life: it grows at boot and whenever quorum was lost (O3).
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
@@ -26,6 +28,15 @@ func (r *Reconciler) reserveIDs(ctx context.Context, o *snapshot.Objects) (map[s
 	}
 	ids := map[string]int32{}
 	for _, n := range o.Nodes {
+		if n.Status.Agent != nil {
+			last = max(last, n.Status.Agent.NodeID)
+		}
+	}
+	for _, n := range o.Nodes {
+		if known := knownToAgent(o, n); known != 0 {
+			ids[n.Name] = known
+			continue
+		}
 		if n.Status.ID == 0 && n.DeletionTimestamp == nil && last < int32(model.MaxNodeID) {
 			last++
 			ids[n.Name] = last
@@ -41,4 +52,20 @@ func (r *Reconciler) reserveIDs(ctx context.Context, o *snapshot.Objects) (map[s
 	}
 	o.Cluster = written
 	return ids, nil
+}
+
+// knownToAgent is the id under which a host that the API has forgotten keeps its promises; 0 when there is none, or when another node
+// has it.
+func knownToAgent(o *snapshot.Objects, n *v1alpha1.Node) int32 {
+	agent := n.Status.Agent
+	if n.Status.ID != 0 || n.DeletionTimestamp != nil || agent == nil || agent.NodeID == 0 || o.Cluster == nil || agent.ClusterID != o.Cluster.Status.ClusterID {
+		return 0
+	}
+	taken := slices.ContainsFunc(o.Nodes, func(other *v1alpha1.Node) bool {
+		return other != n && (other.Status.ID == agent.NodeID || other.Status.Agent != nil && other.Status.Agent.NodeID == agent.NodeID)
+	})
+	if taken {
+		return 0
+	}
+	return agent.NodeID
 }

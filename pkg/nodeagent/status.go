@@ -39,7 +39,7 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 		Peers: peersOf(s), Interfaces: o.interfaces, Problems: o.problems, View: viewOf(o),
 	}
 	if s.Settings != nil {
-		out.ClusterID = s.Settings.ClusterID
+		out.ClusterID, out.NodeID = s.Settings.ClusterID, int32(s.Settings.Self)
 	}
 	if s.Committed != nil {
 		out.RecordNumber = int64(s.Committed.Number)

@@ -90,7 +90,7 @@ func TestAgentStatus(t *testing.T) {
 		disks: []v1alpha1.AgentDisk{{Device: "/array/1", Visible: true}, {Device: "/array/2", Message: "no such file"}},
 	}
 	want := &v1alpha1.AgentStatus{
-		Version: "v1", BootID: "boot", ClusterID: "00000000000000aa", Generation: 3, Incarnation: 5, RecordNumber: 4, Voters: []int32{1, 2},
+		Version: "v1", BootID: "boot", ClusterID: "00000000000000aa", NodeID: 1, Generation: 3, Incarnation: 5, RecordNumber: 4, Voters: []int32{1, 2},
 		Guards: &v1alpha1.AgentGuards{Addresses: true},
 		View: &v1alpha1.AgentView{
 			ID: v1alpha1.ViewID{Number: 7, Coordinator: 1, Record: 4}, Quorate: true, Detect: duration(1004 * time.Millisecond),

@@ -199,6 +199,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - network
+    - name: nodeID
+      type:
+        scalar: numeric
     - name: peers
       type:
         list:

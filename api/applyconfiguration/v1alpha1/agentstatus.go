@@ -14,6 +14,8 @@ type AgentStatusApplyConfiguration struct {
 	BootID *string `json:"bootID,omitempty"`
 	// clusterID that the agent has persisted; empty before the first formation.
 	ClusterID *string `json:"clusterID,omitempty"`
+	// nodeID is the id under which the host keeps its promises; an API server that was restored without it takes it from here.
+	NodeID *int32 `json:"nodeID,omitempty"`
 	// generation is the node's present life: it grows at boot and whenever quorum was lost (O3).
 	Generation *int64 `json:"generation,omitempty"`
 	// incarnation of the agent process in heartbeats; it grows with each start.
@@ -67,6 +69,14 @@ func (b *AgentStatusApplyConfiguration) WithBootID(value string) *AgentStatusApp
 // If called multiple times, the ClusterID field is set to the value of the last call.
 func (b *AgentStatusApplyConfiguration) WithClusterID(value string) *AgentStatusApplyConfiguration {
 	b.ClusterID = &value
+	return b
+}
+
+// WithNodeID sets the NodeID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NodeID field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithNodeID(value int32) *AgentStatusApplyConfiguration {
+	b.NodeID = &value
 	return b
 }
 
