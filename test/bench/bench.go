@@ -30,8 +30,10 @@ type Options struct {
 
 const (
 	recovery = time.Minute
-	shopURL  = "http://10.77.2.101/"
-	newsURL  = "http://10.77.2.102/"
+	// settle is how long a measurement is left alone: looking at the cluster in that time would cost what is measured.
+	settle  = 2500 * time.Millisecond
+	shopURL = "http://10.77.2.101/"
+	newsURL = "http://10.77.2.102/"
 )
 
 // row is one line of the table.
@@ -173,6 +175,7 @@ func (b *bench) hostDeath(ctx context.Context, what, host string) error {
 	if _, err := b.lab.Kill(ctx, host); err != nil {
 		return err
 	}
+	time.Sleep(settle)
 	if err := b.cluster.WaitGroup(ctx, recovery, group, "failed over", func(g *v1alpha1.ResourceGroup) bool {
 		f := g.Status.LastFailover
 		return g.Status.State == v1alpha1.GroupOnline && g.Status.Owner != host && f != nil && f.Epoch == g.Status.Assignment.Epoch && f.Phases.Total != nil
@@ -209,10 +212,13 @@ func (b *bench) plannedMove(ctx context.Context) error {
 			return err
 		}
 		time.Sleep(300 * time.Millisecond)
-		if err := b.cluster.Move(ctx, recovery, "shop", to); err != nil {
+		if err := b.cluster.Annotate(ctx, "shop", v1alpha1.MoveToAnnotation, to); err != nil {
 			return err
 		}
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(settle)
+		if err := b.cluster.WaitOnline(ctx, recovery, "shop", to); err != nil {
+			return err
+		}
 		report, err := probe.Stop()
 		if err != nil {
 			return err
