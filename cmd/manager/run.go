@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -191,7 +193,7 @@ func newLock(cfg *rest.Config, opts Options, hosts *leadership.Hosts, deposed fu
 	inner := &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: opts.Namespace, Name: leaseName},
 		Client:     leases,
-		LockConfig: resourcelock.ResourceLockConfig{Identity: leadership.Identity(host, string(uuid.NewUUID()))},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identityOf(host)},
 	}
 	return leadership.NewLock(inner, hosts.Lost, deposed), nil
 }
@@ -214,3 +216,20 @@ func (f afterCaches) Start(context.Context) error {
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (afterCaches) NeedLeaderElection() bool { return false }
+
+// identityVariable carries the identity of a manager over its starting anew, with the process that it belongs to.
+const identityVariable = "QUORATE_MANAGER_IDENTITY"
+
+// identityOf is this process's identity in the election. A manager that starts anew in the same process (after an outage of the API
+// server in which it could not renew) keeps it: what it held before it holds still, and nobody has to wait for its Lease to run out.
+func identityOf(host string) string {
+	mine := strconv.Itoa(os.Getpid()) + ":"
+	if before, same := strings.CutPrefix(os.Getenv(identityVariable), mine); same {
+		return before
+	}
+	identity := leadership.Identity(host, string(uuid.NewUUID()))
+	if err := os.Setenv(identityVariable, mine+identity); err != nil {
+		ctrl.Log.WithName("manager").Error(err, "starting anew will take another identity")
+	}
+	return identity
+}
