@@ -58,7 +58,11 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	leading, deposed := context.WithCancel(ctx)
 	defer deposed()
-	mgr, err := newManager(cfg, opts, deposed)
+	var anew atomic.Bool
+	mgr, err := newManager(cfg, opts, func() {
+		anew.Store(true)
+		deposed()
+	})
 	if err != nil {
 		return err
 	}
@@ -66,10 +70,10 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 	err = mgr.Start(leading)
-	if ctx.Err() != nil || !elected(mgr) {
+	if ctx.Err() != nil || !elected(mgr) && !anew.Load() {
 		return err
 	}
-	log.Info("leadership was lost: starting anew as a standby", "cause", fmt.Sprint(err))
+	log.Info("the lead was lost, or caches are stale after an outage: starting anew", "cause", fmt.Sprint(err))
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding the manager's own program: %w", err)

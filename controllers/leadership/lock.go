@@ -20,6 +20,8 @@ const (
 	RetryPeriod   = 100 * time.Millisecond
 	RenewEvery    = 2 * time.Second
 	ReadEvery     = 500 * time.Millisecond
+	// StaleAfter is how long an outage of the API server may last for a standby to go on with the caches that it has.
+	StaleAfter = 3 * time.Second
 )
 
 // Lock is a resource lock that heeds the membership of the cluster.
@@ -27,12 +29,14 @@ type Lock struct {
 	resourcelock.Interface
 	// HostLost tells whether the host of the manager with this identity is gone for certain. It must not block for long.
 	HostLost func(ctx context.Context, identity string) bool
-	// Deposed is called once when a leader finds that another one has taken the Lease; the leader must end. May be nil.
+	// Deposed is called once when a leader finds that another one has taken the Lease, or a standby that its caches are stale; the
+	// manager must end. May be nil.
 	Deposed func()
 	// Clock is the wall clock; only differences count.
 	Clock clock.PassiveClock
 
 	mu      sync.Mutex
+	failing time.Time // when the API server was first out of reach; zero when it answers
 	renewed time.Time // last renewal of ours that was written; zero when we do not lead
 	read    time.Time // last look at the Lease itself
 	record  resourcelock.LeaderElectionRecord
@@ -53,8 +57,17 @@ func (l *Lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 	// The Lease itself, always, before anything is taken: the update that follows carries its resourceVersion.
 	record, _, err := l.Interface.Get(ctx)
 	if err != nil {
+		if l.failing.IsZero() {
+			l.failing = l.Clock.Now()
+		}
 		return nil, nil, err
 	}
+	if !l.failing.IsZero() && l.renewed.IsZero() && l.Clock.Since(l.failing) >= StaleAfter {
+		// The API server is back after an outage. The caches of this manager try again only after a pause that grew with the outage;
+		// a manager that starts anew has fresh ones in a moment.
+		l.depose()
+	}
+	l.failing = time.Time{}
 	l.read, l.record = l.Clock.Now(), *record
 	if !l.renewed.IsZero() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
 		l.depose()

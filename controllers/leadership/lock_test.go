@@ -3,6 +3,7 @@ package leadership
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -175,4 +176,46 @@ func TestReleaseIsWrittenAtOnce(t *testing.T) {
 	if p.lease.record.HolderIdentity != "" {
 		t.Error("the release was not written")
 	}
+}
+
+// TestStandbyStartsAnewAfterOutage: a standby that could not read the Lease for a while has caches that sleep; a short failure is none.
+func TestStandbyStartsAnewAfterOutage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		outage time.Duration
+		anew   bool
+	}{"short": {StaleAfter - time.Millisecond, false}, "long": {StaleAfter, true}} {
+		t.Run(name, func(t *testing.T) {
+			holder := record("node-a_1")
+			shared := &lease{record: &holder}
+			broken := &unreachable{inner: inner{lease: shared, identity: "node-b_2"}, down: true}
+			clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
+			anew := false
+			l := NewLock(broken, func(context.Context, string) bool { return false }, func() { anew = true })
+			l.Clock = clock
+			if _, _, err := l.Get(t.Context()); err == nil {
+				t.Fatal("an API server out of reach answers")
+			}
+			clock.SetTime(clock.Now().Add(tc.outage))
+			broken.down = false
+			if _, _, err := l.Get(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if anew != tc.anew {
+				t.Errorf("starts anew: %v, want %v", anew, tc.anew)
+			}
+		})
+	}
+}
+
+// unreachable is a lock whose API server can be out of reach.
+type unreachable struct {
+	inner
+	down bool
+}
+
+func (u *unreachable) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	if u.down {
+		return nil, nil, errors.New("connection refused")
+	}
+	return u.inner.Get(ctx)
 }
