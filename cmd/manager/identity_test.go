@@ -1,9 +1,6 @@
 package main
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
 // TestIdentityOutlivesStartingAnew: the same process keeps its identity; another one that inherits the variable does not get it.
 func TestIdentityOutlivesStartingAnew(t *testing.T) {
@@ -12,9 +9,7 @@ func TestIdentityOutlivesStartingAnew(t *testing.T) {
 	if again := identityOf("node-a"); again != first {
 		t.Errorf("%s became %s in the same process", first, again)
 	}
-	if err := os.Setenv(identityVariable, "1:node-a_other"); err != nil {
-		t.Fatal(err)
-	}
+	t.Setenv(identityVariable, "1:node-a_other")
 	if other := identityOf("node-a"); other == "node-a_other" || other == first {
 		t.Errorf("a process has the identity of another: %s", other)
 	}
