@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -264,7 +265,7 @@ func (b *bench) idle(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(b.Out, "\nAPI writes of an idle cluster in %s, by object:\n", watched)
-	for _, name := range slices.Sorted(mapsKeys(writes)) {
+	for _, name := range slices.Sorted(maps.Keys(writes)) {
 		fmt.Fprintf(b.Out, "  %-40s %d\n", name, writes[name])
 	}
 	return nil

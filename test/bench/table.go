@@ -2,14 +2,10 @@ package bench
 
 import (
 	"fmt"
-	"iter"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
 )
-
-func mapsKeys(m map[string]int) iter.Seq[string] { return maps.Keys(m) }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,42 +27,15 @@ func versions(t *testing.T, ctx context.Context) map[string]string {
 		&v1alpha1.ClusterList{}, &v1alpha1.NodeList{}, &v1alpha1.QuorumConfigList{}, &v1alpha1.ResourceGroupList{}, &v1alpha1.ResourceList{},
 	} {
 		must(t, cluster.List(ctx, list))
-		raw, err := unstructuredItems(list)
-		must(t, err)
-		for _, item := range raw {
-			all[fmt.Sprintf("%T %s", list, client.ObjectKeyFromObject(item))] = item.GetResourceVersion()
-		}
+		must(t, meta.EachListItem(list, func(item runtime.Object) error {
+			object, err := meta.Accessor(item)
+			if err == nil {
+				all[fmt.Sprintf("%T %s/%s", list, object.GetNamespace(), object.GetName())] = object.GetResourceVersion()
+			}
+			return err
+		}))
 	}
 	return all
-}
-
-func unstructuredItems(list client.ObjectList) ([]client.Object, error) {
-	var items []client.Object
-	switch l := list.(type) {
-	case *v1alpha1.ClusterList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *v1alpha1.NodeList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *v1alpha1.QuorumConfigList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *v1alpha1.ResourceGroupList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *v1alpha1.ResourceList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	default:
-		return nil, fmt.Errorf("unknown list %T", list)
-	}
-	return items, nil
 }
 
 // Manifests that are applied again change nothing, and an idle cluster writes nothing to any object of ours.
