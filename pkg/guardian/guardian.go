@@ -157,11 +157,11 @@ func (g *guardian) look(ctx context.Context) time.Duration {
 	return g.act(ctx, g.last)
 }
 
-// due is when the guardian acts: a quarter of selfFence.timeout after the lease, or three quarters when the agent lives and says
+// due is when the guardian acts: a quarter of selfFence.timeout after the stop should have begun, or three quarters when the agent lives and says
 // that it is stopping everything itself.
 func (g *guardian) due(l runstate.Lease) time.Duration {
 	fence := selfFence(l)
-	end := l.KeepingUntil + l.Witness
+	end := l.StopBegins()
 	if l.Stopping && alive(l) {
 		// An agent that dies on the way is not waited for: this is asked again after a quarter.
 		if early := end + fence/4; g.opts.Now() < early {
@@ -218,7 +218,7 @@ func (g *guardian) stop(ctx context.Context, l runstate.Lease, burnt model.Gener
 	}
 	fence := selfFence(l)
 	// A guardian that is itself late (the host was frozen) still gives each kill a moment.
-	left := max(l.KeepingUntil+l.Witness+fence-g.opts.Now(), fence/4)
+	left := max(l.StopBegins()+fence-g.opts.Now(), fence/4)
 	bounded, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	reaper := monitor.Reaper{

@@ -250,6 +250,17 @@ func TestHungAgentIsKilledAndAllIsStoppedInTime(t *testing.T) {
 	}
 }
 
+func TestStopBeginsLaterWhileAChallengeIsUnderWay(t *testing.T) {
+	b := newBed(t)
+	const wait = 500 * time.Millisecond
+	b.write(func(l *runstate.Lease) { l.StopAt = l.KeepingUntil + wait })
+	end := runstate.BootTime() + 200*time.Millisecond
+	b.guard()
+	if took := b.untilStopped(end); took < wait+fence/4-20*time.Millisecond || took > wait+fence {
+		t.Errorf("everything was stopped %s after the lease, which the challenge prolongs by %s", took, wait)
+	}
+}
+
 func TestRenewedLeaseTouchesNothing(t *testing.T) {
 	b := newBed(t)
 	b.write(nil)

@@ -29,6 +29,8 @@ type fakeMonitor struct {
 	reports   []monitor.GroupReport
 	leftovers []monitor.Leftover
 	refuse    error
+	// deadline is what StopAll was called with.
+	deadline time.Duration
 }
 
 func (m *fakeMonitor) note(format string, args ...any) {
@@ -59,8 +61,9 @@ func (m *fakeMonitor) SetFencing(lifecycle.Fencing)   {}
 func (m *fakeMonitor) Reports() []monitor.GroupReport { return m.reports }
 func (m *fakeMonitor) Active() bool                   { return false }
 func (m *fakeMonitor) Close()                         {}
-func (m *fakeMonitor) StopAll(context.Context, time.Duration) []monitor.Leftover {
+func (m *fakeMonitor) StopAll(_ context.Context, deadline time.Duration) []monitor.Leftover {
 	m.note("stop all")
+	m.deadline = deadline
 	return nil
 }
 
@@ -208,6 +211,19 @@ func TestNewLife(t *testing.T) {
 	}
 	if list := b.keeper.problems.list(); len(list) != 1 || list[0].Reason != problemLeftover {
 		t.Errorf("problems: %+v", list)
+	}
+}
+
+// TestDeadline: the self-fence deadline counts from when the stop begins, which is later than the end of the lease while a challenge
+// is under way (R8).
+func TestDeadline(t *testing.T) {
+	b := newBench(t)
+	for _, stopAt := range []time.Duration{0, 7 * time.Second} {
+		b.keeper.lease.write(func(c *runstate.Lease) { c.KeepingUntil, c.StopAt = 5*time.Second, stopAt })
+		b.keeper.fence(t.Context(), time.Second)
+		if want := max(5*time.Second, stopAt) + time.Second; b.monitor.deadline != want {
+			t.Errorf("with StopAt %s the deadline is %s, not %s", stopAt, b.monitor.deadline, want)
+		}
 	}
 }
 

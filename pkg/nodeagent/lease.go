@@ -74,7 +74,9 @@ func (l *lease) renew(s *membership.Status) {
 	}
 	if s.Keeping {
 		// Without keeping the lease stays as it was: it has run out, and the guardian knows for which generation.
-		l.write(func(c *runstate.Lease) { c.KeepingUntil, c.Generation = s.KeepingUntil, s.Self.Generation })
+		l.write(func(c *runstate.Lease) {
+			c.KeepingUntil, c.StopAt, c.Generation = s.KeepingUntil, s.KeepingUntil, s.Self.Generation
+		})
 	}
 }
 
@@ -105,11 +107,11 @@ func (l *lease) setStopping() {
 	l.write(func(c *runstate.Lease) { c.Stopping = c.Active })
 }
 
-// ended is the end of the last lease, a time since boot.
-func (l *lease) ended() time.Duration {
+// stopBegins is when the stop after the last lease begins, a time since boot: the self-fence deadline counts from it.
+func (l *lease) stopBegins() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.content.KeepingUntil
+	return l.content.StopBegins()
 }
 
 // setClean tells the guardian of a new life in which nothing runs yet.

@@ -68,10 +68,10 @@ func (k *keeper) newLife(ctx context.Context, s *standing) {
 	k.wakeUp()
 }
 
-// fence stops everything within the self-fence deadline, which counts from the end of the lease.
+// fence stops everything within the self-fence deadline, which counts from when the stop begins.
 func (k *keeper) fence(ctx context.Context, selfFence time.Duration) []monitor.Leftover {
 	started := k.now()
-	deadline := k.lease.ended() + selfFence
+	deadline := k.lease.stopBegins() + selfFence
 	k.mu.Lock()
 	clear(k.known)
 	k.mu.Unlock()

@@ -16,9 +16,12 @@ import (
 
 // Lease is what the agent tells the guardian, at each heartbeat.
 type Lease struct {
-	// KeepingUntil is the boottime until which the agent may keep what runs (rule R7).
+	// KeepingUntil is the boottime until which the agent may keep what runs (rule R7). Addresses fall silent then.
 	KeepingUntil time.Duration
-	Generation   model.Generation
+	// StopAt is the boottime at which the stop of what runs begins: KeepingUntil, or one witness wait later while a challenge is under
+	// way (rule R8). A StopAt before KeepingUntil, such as none, counts as KeepingUntil.
+	StopAt     time.Duration
+	Generation model.Generation
 	// BootID is the kernel's boot id (36 characters); in the laboratory it names a simulated boot.
 	BootID string
 	// PID and StartTime (field 22 of /proc/PID/stat) name the agent's process, for the guardian to kill. 0 when the agent ended.
@@ -29,11 +32,12 @@ type Lease struct {
 	// Stopping says that the agent has seen the end of its lease and is stopping everything: while its process lives, the guardian
 	// gives it three quarters of SelfFence instead of one.
 	Stopping bool
-	// SelfFence is the cluster's selfFence.timeout: the guardian acts a quarter of it after KeepingUntil and is done by its end.
+	// SelfFence is the cluster's selfFence.timeout: the guardian acts a quarter of it after StopAt and is done by its end.
 	SelfFence time.Duration
-	// Witness prolongs the lease while a challenge is under way; usually 0.
-	Witness time.Duration
 }
+
+// StopBegins is when the stop begins that follows the end of the lease.
+func (l *Lease) StopBegins() time.Duration { return max(l.KeepingUntil, l.StopAt) }
 
 const (
 	leaseName  = "lease"
@@ -45,7 +49,8 @@ const (
 	flagStopping = 2
 )
 
-// Marshal encodes the lease: magic, six 64-bit numbers, flags, boot id, CRC-32; little endian.
+// Marshal encodes the lease: magic, six 64-bit numbers (of StopAt, how much later than KeepingUntil it is), flags, boot id, CRC-32;
+// little endian.
 func (l Lease) Marshal() ([]byte, error) {
 	if len(l.BootID) > bootIDSize {
 		return nil, fmt.Errorf("boot id %q is longer than %d", l.BootID, bootIDSize)
@@ -53,7 +58,8 @@ func (l Lease) Marshal() ([]byte, error) {
 	b := make([]byte, 0, leaseSize)
 	b = append(b, leaseMagic...)
 	for _, v := range []uint64{
-		uint64(l.KeepingUntil), uint64(l.Generation), uint64(l.PID), l.StartTime, uint64(l.SelfFence), uint64(l.Witness),
+		uint64(l.KeepingUntil), uint64(l.Generation), uint64(l.PID), l.StartTime, uint64(l.SelfFence),
+		uint64(l.StopBegins() - l.KeepingUntil),
 	} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
@@ -82,15 +88,17 @@ func ParseLease(b []byte) (Lease, error) {
 	number := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8+8*i:]) }
 	l := Lease{
 		KeepingUntil: time.Duration(number(0)), Generation: model.Generation(number(1)), PID: int(number(2)), StartTime: number(3),
-		SelfFence: time.Duration(number(4)), Witness: time.Duration(number(5)), Active: number(6)&flagActive != 0, Stopping: number(6)&flagStopping != 0,
+		SelfFence: time.Duration(number(4)), Active: number(6)&flagActive != 0, Stopping: number(6)&flagStopping != 0,
 	}
+	prolonged := time.Duration(number(5))
+	l.StopAt = l.KeepingUntil + prolonged
 	id := body[8+8*7:]
 	end := 0
 	for end < len(id) && id[end] != 0 {
 		end++
 	}
 	l.BootID = string(id[:end])
-	if l.KeepingUntil < 0 || l.PID < 0 || l.SelfFence < 0 || l.Witness < 0 {
+	if l.KeepingUntil < 0 || l.PID < 0 || l.SelfFence < 0 || prolonged < 0 || l.StopAt < 0 {
 		return Lease{}, fmt.Errorf("%w: a number of the lease is out of range", errGarbled)
 	}
 	return l, nil

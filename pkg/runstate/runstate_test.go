@@ -166,7 +166,7 @@ func TestLease(t *testing.T) {
 	}
 	want := Lease{
 		KeepingUntil: 12345 * time.Second, Generation: 9, BootID: "3f2504e0-4f89-11d3-9a0c-0305e82c3301", PID: 77, StartTime: 991,
-		Active: true, Stopping: true, SelfFence: time.Second, Witness: time.Millisecond,
+		Active: true, Stopping: true, SelfFence: time.Second, StopAt: 12346 * time.Second,
 	}
 	if err := f.Write(want); err != nil {
 		t.Fatal(err)
@@ -174,6 +174,13 @@ func TestLease(t *testing.T) {
 	got, err := ReadLease(dir)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	want.StopAt = 0
+	if err := f.Write(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = ReadLease(dir); err != nil || got.StopBegins() != want.KeepingUntil || got.StopAt != want.KeepingUntil {
+		t.Errorf("without a StopAt the stop begins at %s, %v", got.StopBegins(), err)
 	}
 	if err := f.Write(Lease{BootID: strings.Repeat("x", 41)}); err == nil {
 		t.Error("a boot id that does not fit was written")
