@@ -3,8 +3,8 @@ package heartbeat
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
+	"hash"
 	"time"
 
 	"github.com/quorate/quorate/pkg/membership"
@@ -12,13 +12,8 @@ import (
 	"github.com/quorate/quorate/pkg/quorum"
 )
 
-// Version of the protocol. A datagram of another version is dropped: nodes of different versions do not see each other.
-const Version = 1
-
 const (
-	magic      = "QRHB"
-	prefixSize = len(magic) + 1 + 8
-	macSize    = sha256.Size
+	macSize = sha256.Size
 	// minKey is the shortest key that is accepted, in bytes.
 	minKey = 16
 	// maxKeys is how many keys may be in force at once.
@@ -51,149 +46,184 @@ const (
 	recordEnd     = 2
 )
 
+// Echo tells a peer what was last heard of it on the network on which the datagram goes, for the round trip.
+type Echo struct {
+	Peer     model.NodeID
+	Sequence uint64
+	// Age is how long ago that came; at most maxEcho.
+	Age time.Duration
+}
+
+// maxEcho is how old an echo may be: later ones tell nothing of the network.
+const maxEcho = 10 * time.Second
+
+// Datagram is what one datagram says, in any version. The message's From, Incarnation and Sequence are those of the envelope.
+type Datagram struct {
+	Envelope
+	Message membership.Message
+	// Echoes are sorted by peer; version 1 cannot say them.
+	Echoes []Echo
+
+	body []byte
+	// Where Message points to, so that reading allocates nothing.
+	view                 membership.View
+	committed, tentative quorum.Record
+}
+
+// reset empties the message and keeps its memory.
+func (d *Datagram) reset() {
+	m := &d.Message
+	*m = membership.Message{Heard: m.Heard[:0], Proposal: m.Proposal[:0]}
+	d.view = membership.View{Members: d.view.Members[:0]}
+	d.committed = quorum.Record{Voters: d.committed.Voters[:0]}
+	d.tentative = quorum.Record{Voters: d.tentative.Voters[:0]}
+	d.Echoes = d.Echoes[:0]
+}
+
+// VersionError refuses a datagram whose body belongs to a version that this node does not understand.
+type VersionError struct {
+	Envelope Envelope
+	Own      Versions
+}
+
+// Error names the sender and both ranges.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%v: node %d speaks version %d and understands %s, this node understands %s",
+		ErrVersion, e.Envelope.From, e.Envelope.Version, e.Envelope.Understood, e.Own)
+}
+
+// Unwrap makes errors.Is(err, ErrVersion) true.
+func (e *VersionError) Unwrap() error { return ErrVersion }
+
 // Codec encodes and decodes the datagrams of one cluster. It is not safe for concurrent use.
 type Codec struct {
 	clusterID uint64
-	keys      [][]byte
+	versions  Versions
+	keys      []hash.Hash
+	// ids are the keys' ids.
+	ids   []KeyID
+	table table
+	sum   [macSize]byte
 }
 
-// NewCodec checks the keys: one or two, the first signs and all are accepted.
-func NewCodec(clusterID uint64, keys [][]byte) (Codec, error) {
+// NewCodec checks the keys: one, or two during a rotation with the newest first. All are accepted. versions is Supported, but in
+// tests.
+func NewCodec(clusterID uint64, versions Versions, keys [][]byte) (*Codec, error) {
 	if len(keys) == 0 || len(keys) > maxKeys {
-		return Codec{}, fmt.Errorf("heartbeat: %d keys, need one, or two during a rotation", len(keys))
+		return nil, fmt.Errorf("heartbeat: %d keys, need one, or two during a rotation", len(keys))
 	}
-	for i, key := range keys {
-		if len(key) < minKey {
-			return Codec{}, fmt.Errorf("heartbeat: key %d has %d bytes, fewer than %d", i+1, len(key), minKey)
+	c := &Codec{clusterID: clusterID, versions: versions}
+	for i, k := range keys {
+		if len(k) < minKey {
+			return nil, fmt.Errorf("heartbeat: key %d has %d bytes, fewer than %d", i+1, len(k), minKey)
 		}
+		c.keys = append(c.keys, hmac.New(sha256.New, k))
+		c.ids = append(c.ids, keyIDOf(k))
 	}
-	return Codec{clusterID: clusterID, keys: keys}, nil
+	return c, nil
 }
 
-// Append appends the datagram of a message to b. It refuses what Decode would.
-func (c Codec) Append(b []byte, m membership.Message) ([]byte, error) {
-	if err := check(m); err != nil {
+// Append appends a datagram to b, in d.Version and signed with one of the keys, 0 for the newest. It refuses what reading would,
+// and what the version cannot say.
+func (c *Codec) Append(b []byte, d *Datagram, key int) ([]byte, error) {
+	if !c.versions.Has(d.Version) {
+		return nil, fmt.Errorf("heartbeat: %w %d, this node understands %s", ErrVersion, d.Version, c.versions)
+	}
+	if err := check(d); err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
 	start := len(b)
-	b = append(b, magic...)
-	b = append(b, Version)
-	b = binary.BigEndian.AppendUint64(b, c.clusterID)
-	b = appendMessage(b, m)
+	switch d.Version {
+	case legacyVersion:
+		b = appendVersion1(appendPrefix(b, c.clusterID), &d.Message)
+	default:
+		var err error
+		if b, err = c.appendVersion2(appendEnvelope(b, c.clusterID, &d.Envelope), d); err != nil {
+			return nil, fmt.Errorf("heartbeat: %w", err)
+		}
+	}
 	if len(b)-start+macSize > maxDatagram {
 		return nil, fmt.Errorf("heartbeat: message of %d bytes is larger than %d", len(b)-start+macSize, maxDatagram)
 	}
-	mac := hmac.New(sha256.New, c.keys[0])
+	mac := c.keys[key]
+	mac.Reset()
 	mac.Write(b[start:])
 	return mac.Sum(b), nil
 }
 
-// Decode returns the message of a datagram, or an error that wraps ErrGarbled, ErrVersion, ErrCluster or ErrForged. The message
-// shares nothing with the datagram.
-func (c Codec) Decode(datagram []byte) (membership.Message, error) {
-	var none membership.Message
+// Open authenticates a datagram and reads its envelope into d. The errors wrap ErrGarbled, ErrCluster or ErrForged. Of a datagram
+// in version 1 it reads the body too: that is where the sender is.
+func (c *Codec) Open(datagram []byte, d *Datagram) error {
 	switch {
 	case len(datagram) < prefixSize+macSize:
-		return none, fmt.Errorf("%w: %d bytes", ErrGarbled, len(datagram))
+		return fmt.Errorf("%w: %d bytes", ErrGarbled, len(datagram))
 	case len(datagram) > maxDatagram:
-		return none, fmt.Errorf("%w: more than %d bytes", ErrGarbled, maxDatagram)
+		return fmt.Errorf("%w: more than %d bytes", ErrGarbled, maxDatagram)
 	case string(datagram[:len(magic)]) != magic:
-		return none, fmt.Errorf("%w: not a heartbeat", ErrGarbled)
-	case datagram[len(magic)] != Version:
-		return none, fmt.Errorf("%w: %d, this is %d", ErrVersion, datagram[len(magic)], Version)
-	}
-	if id := binary.BigEndian.Uint64(datagram[len(magic)+1:]); id != c.clusterID {
-		return none, fmt.Errorf("%w: %016x, this is %016x", ErrCluster, id, c.clusterID)
+		return fmt.Errorf("%w: not a heartbeat", ErrGarbled)
 	}
 	signed, sum := datagram[:len(datagram)-macSize], datagram[len(datagram)-macSize:]
-	if !c.authentic(signed, sum) {
-		return none, ErrForged
+	cluster, body, err := readEnvelope(signed, &d.Envelope)
+	switch {
+	case err != nil:
+		return err
+	case cluster != c.clusterID:
+		return fmt.Errorf("%w: %016x, this is %016x", ErrCluster, cluster, c.clusterID)
+	case !c.authentic(signed, sum):
+		return ErrForged
 	}
-	r := reader{b: signed[prefixSize:]}
-	m := r.message()
-	if r.failed || len(r.b) > 0 {
-		return none, fmt.Errorf("%w: the message is cut short or too long", ErrGarbled)
+	d.body = body
+	if d.Version == legacyVersion {
+		if err := c.Read(d); err != nil {
+			return err
+		}
+		d.From, d.Incarnation, d.Sequence = d.Message.From, d.Message.Incarnation, d.Message.Sequence
+		return nil
 	}
-	if err := check(m); err != nil {
-		return none, fmt.Errorf("%w: %w", ErrGarbled, err)
+	if err := checkEnvelope(&d.Envelope); err != nil {
+		return fmt.Errorf("%w: %w", ErrGarbled, err)
 	}
-	return m, nil
+	return nil
 }
 
-func (c Codec) authentic(signed, sum []byte) bool {
-	for _, key := range c.keys {
-		mac := hmac.New(sha256.New, key)
+// Read reads the body of a datagram that was opened, into d.Message and d.Echoes, which share nothing with the datagram. The error
+// is a *VersionError or wraps ErrGarbled; then nothing of the body may be used.
+func (c *Codec) Read(d *Datagram) error {
+	d.reset()
+	if !c.versions.Has(d.Version) {
+		return &VersionError{Envelope: d.Envelope, Own: c.versions}
+	}
+	r := reader{b: d.body}
+	switch d.Version {
+	case legacyVersion:
+		r.version1(d)
+	default:
+		c.readVersion2(&r, d)
+	}
+	if r.failed || len(r.b) > 0 {
+		return fmt.Errorf("%w: the message is cut short or too long", ErrGarbled)
+	}
+	if err := check(d); err != nil {
+		return fmt.Errorf("%w: %w", ErrGarbled, err)
+	}
+	return nil
+}
+
+// Decode is Open and Read.
+func (c *Codec) Decode(datagram []byte, d *Datagram) error {
+	if err := c.Open(datagram, d); err != nil || d.Version == legacyVersion {
+		return err
+	}
+	return c.Read(d)
+}
+
+func (c *Codec) authentic(signed, sum []byte) bool {
+	for _, mac := range c.keys {
+		mac.Reset()
 		mac.Write(signed)
-		if hmac.Equal(mac.Sum(nil), sum) {
+		if hmac.Equal(mac.Sum(c.sum[:0]), sum) {
 			return true
 		}
 	}
 	return false
-}
-
-// check holds the bounds of a message, so that no later step meets a value that it was not made for.
-func check(m membership.Message) error {
-	if err := checkMembers(m); err != nil {
-		return err
-	}
-	switch {
-	case !validID(m.From):
-		return fmt.Errorf("sender %d is not in 1..%d", m.From, model.MaxNodeID)
-	case m.Incarnation == 0 || m.Generation == 0 || m.Sequence == 0:
-		return fmt.Errorf("incarnation %d, generation %d, sequence %d: none may be 0", m.Incarnation, m.Generation, m.Sequence)
-	case m.Hold <= 0 || m.Hold > maxHold:
-		return fmt.Errorf("hold %s is not in 0..%s", m.Hold, maxHold)
-	case len(m.Heard) > maxList:
-		return fmt.Errorf("%d entries of heard, more than %d", len(m.Heard), maxList)
-	}
-	for i, h := range m.Heard {
-		if !validID(h.ID) || (i > 0 && m.Heard[i-1].ID >= h.ID) {
-			return fmt.Errorf("heard: node %d is out of range or order", h.ID)
-		}
-	}
-	for _, r := range []*quorum.Record{m.Committed, m.Tentative} {
-		if err := checkRecord(r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func validID(id model.NodeID) bool { return id > 0 && id <= model.MaxNodeID }
-
-// checkRecord takes nil for no record.
-func checkRecord(r *quorum.Record) error {
-	if r == nil {
-		return nil
-	}
-	if r.Number == 0 || len(r.Voters) > maxList || r.Coordinator > model.MaxNodeID {
-		return fmt.Errorf("vote record %s is out of bounds", r)
-	}
-	for i, id := range r.Voters {
-		if !validID(id) || (i > 0 && r.Voters[i-1] >= id) {
-			return fmt.Errorf("vote record %s: voter %d is out of range or order", r, id)
-		}
-	}
-	return nil
-}
-
-func checkMembers(m membership.Message) error {
-	lists := map[string][]model.Member{"proposal": m.Proposal}
-	if m.View != nil {
-		lists["view"] = m.View.Members
-		if m.View.ID.Number == 0 || !validID(m.View.ID.Coordinator) || len(m.View.Members) == 0 {
-			return fmt.Errorf("view %s of %d members is out of bounds", m.View.ID, len(m.View.Members))
-		}
-	}
-	for name, list := range lists {
-		if len(list) > maxList {
-			return fmt.Errorf("%s of %d members, more than %d", name, len(list), maxList)
-		}
-		for i, member := range list {
-			if !validID(member.ID) || (i > 0 && list[i-1].ID >= member.ID) {
-				return fmt.Errorf("%s: node %d is out of range or order", name, member.ID)
-			}
-		}
-	}
-	return nil
 }

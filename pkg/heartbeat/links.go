@@ -33,17 +33,14 @@ type link struct {
 	incarnation, sequence uint64
 }
 
-// fresh reports whether a datagram is newer than all that were heard on the link, and remembers it.
+// fresh reports whether a datagram is newer than all that were heard on the link.
 func (l *link) fresh(incarnation, sequence uint64) bool {
-	if incarnation < l.incarnation || (incarnation == l.incarnation && sequence <= l.sequence) {
-		return false
-	}
-	l.incarnation, l.sequence = incarnation, sequence
-	return true
+	return incarnation > l.incarnation || (incarnation == l.incarnation && sequence > l.sequence)
 }
 
-// hear counts a fresh datagram.
-func (l *link) hear(now, silence time.Duration) {
+// hear counts a fresh datagram, and remembers it so that it is never fresh again.
+func (l *link) hear(incarnation, sequence uint64, now, silence time.Duration) {
+	l.incarnation, l.sequence = incarnation, sequence
 	l.age(now, silence)
 	l.lastHeard = now
 	if l.streak++; l.streak >= upAfter {

@@ -27,8 +27,8 @@ func TestLinkHysteresis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ls := links{}
 			l := ls.get(1, "hb")
-			for _, at := range tc.heard {
-				l.hear(ms(at), silence)
+			for i, at := range tc.heard {
+				l.hear(1, uint64(i+1), ms(at), silence)
 			}
 			if got := ls.list(ms(tc.at), silence); got[0].Up != tc.up {
 				t.Errorf("up is %v, want %v", got[0].Up, tc.up)
@@ -47,6 +47,9 @@ func TestLinkReplay(t *testing.T) {
 	} {
 		if got := l.fresh(step.incarnation, step.sequence); got != step.fresh {
 			t.Errorf("incarnation %d, sequence %d: fresh is %v, want %v", step.incarnation, step.sequence, got, step.fresh)
+		}
+		if step.fresh {
+			l.hear(step.incarnation, step.sequence, 0, time.Second)
 		}
 	}
 }

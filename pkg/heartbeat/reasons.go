@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,7 @@ import (
 var (
 	// ErrGarbled: it is no datagram of ours, is cut short, or a field is out of bounds.
 	ErrGarbled = errors.New("garbled")
-	// ErrVersion: another version of the protocol.
+	// ErrVersion: its body belongs to a version of the protocol that this node does not understand.
 	ErrVersion = errors.New("other version of the protocol")
 	// ErrCluster: another cluster's.
 	ErrCluster = errors.New("another cluster's datagram")
@@ -81,14 +82,14 @@ func newCounters() *counters {
 	return c
 }
 
-func (c *counters) drop(err error, now time.Duration, from, network string) {
+func (c *counters) drop(err error, now time.Duration, from netip.Addr, network string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, r := range reasons {
 		if errors.Is(err, r.err) {
 			d := &c.drops[i]
 			d.Count++
-			d.LastAt, d.LastFrom, d.Network = now, from, network
+			d.LastAt, d.LastFrom, d.Network = now, from.String(), network
 			return
 		}
 	}

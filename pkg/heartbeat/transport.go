@@ -44,6 +44,8 @@ type Config struct {
 	// Silence is after how long a link is Down (T = threshold x interval).
 	Silence  time.Duration
 	Networks []Network
+	// Versions are Supported when zero; only tests of other builds' agents set them.
+	Versions Versions
 }
 
 // Transport sends and receives on all internal networks. One goroutine owns it; only Stats, Describe and Collect may be called by others.
@@ -51,28 +53,34 @@ type Transport struct {
 	log      logr.Logger
 	now      func() time.Duration
 	cfg      Config
-	codec    Codec
+	codec    *Codec
 	wake     chan struct{}
 	sockets  map[string]*socket
 	local    map[string]netip.AddrPort
 	retry    map[string]time.Duration
 	links    links
+	peers    peers
 	counters *counters
 	buffer   [maxDatagram + 1]byte
-	encoded  []byte
+	received Datagram
+	outgoing Datagram
+	wires    wires
 }
 
 // NewTransport returns a transport that is silent and deaf until it is configured. now is CLOCK_BOOTTIME.
 func NewTransport(now func() time.Duration, log logr.Logger) *Transport {
 	return &Transport{
 		log: log, now: now, wake: make(chan struct{}, 1), sockets: map[string]*socket{}, local: map[string]netip.AddrPort{},
-		retry: map[string]time.Duration{}, links: links{}, counters: newCounters(),
+		retry: map[string]time.Duration{}, links: links{}, peers: peers{}, counters: newCounters(),
 	}
 }
 
 // Configure opens and closes sockets so that they fit cfg. A network whose address is missing on this host is tried again by Maintain.
 func (t *Transport) Configure(cfg Config) error {
-	codec, err := NewCodec(cfg.ClusterID, cfg.Keys)
+	if cfg.Versions.Zero() {
+		cfg.Versions = Supported
+	}
+	codec, err := NewCodec(cfg.ClusterID, cfg.Versions, cfg.Keys)
 	if err != nil {
 		return err
 	}
@@ -97,9 +105,13 @@ func (t *Transport) Configure(cfg Config) error {
 		for peer := range n.Peers {
 			known[linkKey{peer, n.Name}] = true
 			t.links.get(peer, n.Name)
+			t.peers.get(peer)
 		}
 	}
 	maps.DeleteFunc(t.links, func(key linkKey, _ *link) bool { return !known[key] })
+	maps.DeleteFunc(t.peers, func(id model.NodeID, _ *peer) bool {
+		return !slices.ContainsFunc(cfg.Networks, func(n Network) bool { return n.Peers[id].IsValid() })
+	})
 	t.Maintain()
 	return nil
 }
@@ -128,74 +140,132 @@ func (t *Transport) Maintain() {
 // Readable signals when Drain has something to do.
 func (t *Transport) Readable() <-chan struct{} { return t.wake }
 
-// Drain reads all that the kernel has received and hands the good messages over in the order of arrival on each network. The loop
-// calls it before it looks at any timer, so that a host that was frozen hears its peers before it judges them.
-func (t *Transport) Drain(handle func(now time.Duration, m membership.Message)) {
-	for _, name := range slices.Sorted(maps.Keys(t.sockets)) {
-		s := t.sockets[name]
-		for range drainLimit {
-			n, from, ok := s.read(t.buffer[:])
-			if !ok {
-				break
-			}
-			now := t.now()
-			m, err := t.accept(t.buffer[:n], name, now)
-			if err != nil {
-				t.counters.drop(err, now, from.Addr().String(), name)
-				t.log.V(2).Info("Heartbeat dropped", "network", name, "from", from.String(), "reason", err.Error())
-				continue
-			}
-			t.counters.received.Add(1)
-			handle(now, m)
-		}
-		s.drained()
-	}
-}
-
-// accept decodes a datagram and checks its sender.
-func (t *Transport) accept(datagram []byte, network string, now time.Duration) (membership.Message, error) {
-	m, err := t.codec.Decode(datagram)
-	if err != nil {
-		return m, err
-	}
-	l, known := t.links[linkKey{m.From, network}]
-	if !known || m.From == t.cfg.Self {
-		return m, fmt.Errorf("node %d on network %s: %w", m.From, network, ErrUnknown)
-	}
-	if !l.fresh(m.Incarnation, m.Sequence) {
-		return m, fmt.Errorf("node %d, incarnation %d, sequence %d: %w", m.From, m.Incarnation, m.Sequence, ErrReplayed)
-	}
-	l.hear(now, t.cfg.Silence)
-	return m, nil
-}
-
-// Send sends a message to every peer on every network. The error is about the message; what the kernel refuses to send is only
-// counted: to the protocol it is a lost datagram.
-func (t *Transport) Send(m membership.Message) error {
-	encoded, err := t.codec.Append(t.encoded[:0], m)
-	if err != nil {
-		return err
-	}
-	t.encoded = encoded
+// Drain reads all that the kernel has received and hands the good messages over in the order of arrival on each network; a message
+// is valid until handle returns. The loop calls it before it looks at any timer, so that a host that was frozen hears its peers
+// before it judges them.
+func (t *Transport) Drain(handle func(now time.Duration, m *membership.Message)) {
 	for _, n := range t.cfg.Networks {
 		s := t.sockets[n.Name]
 		if s == nil {
 			continue
 		}
-		for _, to := range n.Peers {
-			if err := s.send(encoded, netip.AddrPortFrom(to, t.cfg.Port)); err != nil {
-				t.counters.sendErrors.Add(1)
-				t.log.V(2).Info("Heartbeat not sent", "network", n.Name, "reason", err.Error())
+		for range drainLimit {
+			size, from, ok := s.read(t.buffer[:])
+			if !ok {
+				break
+			}
+			now := t.now()
+			if err := t.accept(t.buffer[:size], n.Name, now); err != nil {
+				t.counters.drop(err, now, from.Addr(), n.Name)
+				if log := t.log.V(2); log.Enabled() {
+					log.Info("Heartbeat dropped", "network", n.Name, "from", from.String(), "reason", err.Error())
+				}
 				continue
 			}
-			t.counters.sent.Add(1)
+			t.counters.received.Add(1)
+			handle(now, &t.received.Message)
+		}
+		s.drained()
+	}
+}
+
+// accept reads a datagram into t.received and checks its sender. What an envelope tells of its sender is learned even if the body
+// cannot be read, once it is authentic and no replay.
+func (t *Transport) accept(datagram []byte, network string, now time.Duration) error {
+	d := &t.received
+	if err := t.codec.Open(datagram, d); err != nil {
+		return err
+	}
+	l, known := t.links[linkKey{d.From, network}]
+	if !known || d.From == t.cfg.Self {
+		return fmt.Errorf("node %d on network %s: %w", d.From, network, ErrUnknown)
+	}
+	if !l.fresh(d.Incarnation, d.Sequence) {
+		return ErrReplayed
+	}
+	t.peers.get(d.From).learn(&d.Envelope, now)
+	if d.Version != legacyVersion {
+		if err := t.codec.Read(d); err != nil {
+			return err
+		}
+	}
+	l.hear(d.Incarnation, d.Sequence, now, t.cfg.Silence)
+	return nil
+}
+
+// Send sends a message to every peer on every network, to each in the highest version and with the newest key that it understands.
+// The error is about the message; what the kernel refuses to send is only counted: to the protocol it is a lost datagram.
+func (t *Transport) Send(m *membership.Message) error {
+	t.outgoing.Message = *m
+	t.outgoing.Envelope = Envelope{
+		Understood: t.cfg.Versions, From: m.From, Incarnation: m.Incarnation, Sequence: m.Sequence, Keys: t.codec.ids,
+	}
+	for i := range t.cfg.Networks {
+		n := &t.cfg.Networks[i]
+		s := t.sockets[n.Name]
+		if s == nil {
+			continue
+		}
+		t.wires.clear()
+		for id, to := range n.Peers {
+			if err := t.sendTo(s, t.peers.get(id), netip.AddrPortFrom(to, t.cfg.Port)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// sendTo sends the outgoing message to one peer. A peer whose version cannot say the message is left out and shown (see Peers); in
+// this node's own highest version everything can be said, so an error there is the message's.
+func (t *Transport) sendTo(s *socket, p *peer, to netip.AddrPort) error {
+	key := p.key(t.codec.ids)
+	for _, version := range p.versions(t.cfg.Versions) {
+		if version == 0 {
+			break
+		}
+		encoded, err := t.encoded(version, key)
+		if version != t.cfg.Versions.Highest {
+			p.cannot(err)
+		}
+		switch {
+		case err != nil && version == t.cfg.Versions.Highest:
+			return err
+		case err != nil:
+			continue
+		}
+		if err := s.send(encoded, to); err != nil {
+			t.counters.sendErrors.Add(1)
+			if log := t.log.V(2); log.Enabled() {
+				log.Info("Heartbeat not sent", "to", to.String(), "reason", err.Error())
+			}
+			continue
+		}
+		t.counters.sent.Add(1)
+	}
+	return nil
+}
+
+// encoded is the outgoing datagram in a version and under a key, made once for all peers of a network that are spoken to alike.
+func (t *Transport) encoded(version uint8, key int) ([]byte, error) {
+	w := t.wires.get(version, key)
+	if len(w.data) > 0 {
+		return w.data, nil
+	}
+	t.outgoing.Version = version
+	data, err := t.codec.Append(w.data, &t.outgoing, key)
+	if err != nil {
+		return nil, err
+	}
+	w.data = data
+	return data, nil
+}
+
 // Links tells how each peer is heard on each network, in order of peer and network.
 func (t *Transport) Links() []Link { return t.links.list(t.now(), t.cfg.Silence) }
+
+// Peers tells how each configured peer is spoken to, in order of id.
+func (t *Transport) Peers() []Peer { return t.peers.list(t.now(), t.cfg.Versions, t.codec) }
 
 // Listening tells for each network whether its socket is open.
 func (t *Transport) Listening() map[string]bool {

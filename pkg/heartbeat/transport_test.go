@@ -111,10 +111,10 @@ func start(l *lan, host int, cfg Config) *Transport {
 	return tr
 }
 
-func message(from model.NodeID, sequence uint64) membership.Message {
+func message(from model.NodeID, sequence uint64) *membership.Message {
 	m := bare()
 	m.From, m.Sequence = from, sequence
-	return m
+	return &m
 }
 
 // heard waits for n messages and returns their sequence numbers.
@@ -125,7 +125,7 @@ func heard(t *testing.T, tr *Transport, n int) []uint64 {
 	for len(got) < n {
 		select {
 		case <-tr.Readable():
-			tr.Drain(func(_ time.Duration, m membership.Message) { got = append(got, m.Sequence) })
+			tr.Drain(func(_ time.Duration, m *membership.Message) { got = append(got, m.Sequence) })
 		case <-deadline:
 			t.Fatalf("heard %v, want %d messages; %+v", got, n, tr.Stats())
 		}
@@ -182,18 +182,13 @@ func TestTransportDrops(t *testing.T) {
 		l.must(err)
 	})
 	defer conn.Close()
-	encode := func(c Codec, m membership.Message) []byte {
-		datagram, err := c.Append(nil, m)
-		l.must(err)
-		return datagram
-	}
 	ours := codec(t, 42, keyA)
-	otherVersion := encode(ours, message(1, 1))
-	otherVersion[4] = 9
+	future := datagram(&Codec{versions: Versions{Lowest: 8, Highest: 9}, ids: ours.ids}, 9, *message(1, 1))
 	for _, datagram := range [][]byte{
-		[]byte("hello"), otherVersion, encode(codec(t, 43, keyA), message(1, 1)), encode(codec(t, 42, keyB), message(1, 1)),
-		encode(ours, message(9, 1)), encode(ours, message(2, 1)), encode(ours, message(1, 5)), encode(ours, message(1, 5)),
-		encode(ours, message(1, 4)), encode(ours, message(1, 6)),
+		[]byte("hello"), sign(append(appendEnvelope(nil, 42, &future.Envelope), "what nobody knows yet"...), keyA),
+		encode(t, codec(t, 43, keyA), 2, *message(1, 1)), encode(t, codec(t, 42, keyB), 2, *message(1, 1)),
+		encode(t, ours, 2, *message(9, 1)), encode(t, ours, 2, *message(2, 1)), encode(t, ours, 2, *message(1, 5)),
+		encode(t, ours, 2, *message(1, 5)), encode(t, ours, 1, *message(1, 4)), encode(t, ours, 1, *message(1, 6)),
 	} {
 		_, err := conn.Write(datagram)
 		l.must(err)
@@ -213,6 +208,59 @@ func TestTransportDrops(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// TestTransportVersions: agents of different builds speak the highest version that both understand, from the first exchange on;
+// those without one refuse each other by name.
+func TestTransportVersions(t *testing.T) {
+	l := newLan(t)
+	for host := range 2 {
+		l.address(host, 0, fmt.Sprintf("10.99.1.%d/24", host+1))
+	}
+	for name, tc := range map[string]struct {
+		a, b Versions
+		want uint8
+	}{
+		"the same build":        {Supported, Supported, Supported.Highest},
+		"an upgrade under way":  {Versions{1, 2}, Versions{2, 2}, 2},
+		"one without envelope":  {Versions{1, 1}, Versions{1, 2}, 1},
+		"nothing in common":     {Versions{1, 1}, Versions{2, 2}, 0},
+		"nothing in common, 2":  {Versions{2, 2}, Versions{3, 3}, 0},
+		"only the older common": {Versions{2, 2}, Versions{2, 3}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			own, other := config(1, keyA), config(2, keyA)
+			own.Versions, other.Versions = tc.a, tc.b
+			own.Networks, other.Networks = own.Networks[:1], other.Networks[:1]
+			a, b := start(l, 0, own), start(l, 1, other)
+			defer a.Close()
+			defer b.Close()
+			var heard [2]int
+			for sequence := range uint64(6) {
+				for i, tr := range []*Transport{a, b} {
+					if err := tr.Send(message(model.NodeID(i+1), sequence+1)); err != nil && tr.cfg.Versions.Highest <= Supported.Highest {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(5 * time.Millisecond)
+				for i, tr := range []*Transport{a, b} {
+					tr.Drain(func(time.Duration, *membership.Message) { heard[i]++ })
+				}
+			}
+			for i, tr := range []*Transport{a, b} {
+				peer := tr.Peers()[0]
+				switch {
+				case tc.want == 0 && (heard[i] > 0 || tr.Stats().Drop("OtherVersion").Count == 0):
+					t.Errorf("side %d heard %d messages without a version in common; %+v", i, heard[i], tr.Stats())
+				case tc.want != 0 && (heard[i] < 5 || peer.Version != tc.want):
+					t.Errorf("side %d heard %d of 6 messages and speaks version %d, want %d", i, heard[i], peer.Version, tc.want)
+				}
+			}
+			if tc.want == 0 && tc.a.Lowest > legacyVersion && !a.Peers()[0].Incompatible() {
+				t.Errorf("%+v is not called incompatible", a.Peers()[0])
+			}
+		})
 	}
 }
 
@@ -246,7 +294,7 @@ func TestTransportDrainsFirst(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	n := 0
-	b.Drain(func(time.Duration, membership.Message) { n++ })
+	b.Drain(func(time.Duration, *membership.Message) { n++ })
 	if n != 50 {
 		t.Errorf("one Drain gave %d of 50 datagrams", n)
 	}

@@ -138,8 +138,8 @@ func (c *core) step() time.Duration {
 	return max(0, min(maxSleep, status.NextDeadline-c.now()))
 }
 
-func (c *core) receive(now time.Duration, m membership.Message) {
-	err := c.machine.Receive(now, &m)
+func (c *core) receive(now time.Duration, m *membership.Message) {
+	err := c.machine.Receive(now, m)
 	if err != nil && !errors.Is(err, membership.ErrOldSequence) {
 		c.log.V(1).Info("Message refused", "node", m.From, "reason", err.Error())
 	}
@@ -172,8 +172,8 @@ func (c *core) flush() {
 		}
 	}
 	c.trouble = ""
-	for _, m := range ready.Messages {
-		if err := c.transport.Send(m); err != nil {
+	for i := range ready.Messages {
+		if err := c.transport.Send(&ready.Messages[i]); err != nil {
 			c.fail(err)
 		}
 	}
@@ -217,7 +217,7 @@ func (c *core) publish() membership.Status {
 		now := c.now()
 		s.Status = c.machine.Status(now)
 		c.lease.renew(&s.Status)
-		s.Links, s.Listening = c.transport.Links(), c.transport.Listening()
+		s.Links, s.Listening, s.Speech = c.transport.Links(), c.transport.Listening(), c.transport.Peers()
 		s.Heartbeat = c.transport.Stats()
 		s.Installed, s.Detect = c.installed, c.detect
 		if s.View != nil && c.installed.IsZero() { // resumed: the clock at the installation is computed back

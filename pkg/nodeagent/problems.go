@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/heartbeat"
 	"github.com/quorate/quorate/pkg/monitor"
 )
 
@@ -134,10 +135,35 @@ func standingProblems(s *standing, now time.Duration) []v1alpha1.AgentProblem {
 				Reason: v1alpha1.ProblemWrongCluster, Object: d.LastFrom,
 				Message: "heartbeats from this address on network " + d.Network + " are those of a cluster with another id",
 			})
-		case "OtherVersion":
+		}
+	}
+	return append(list, speechProblems(s)...)
+}
+
+// speechProblems name the nodes with which this one has no version of the heartbeat protocol in common, or none that can say what
+// has to be said. Their heartbeats are not used, and they do not use this node's.
+func speechProblems(s *standing) []v1alpha1.AgentProblem {
+	var list []v1alpha1.AgentProblem
+	for _, p := range s.Speech {
+		name := s.Settings.nodeName(p.ID)
+		own := heartbeat.Supported
+		switch {
+		case p.Incompatible():
+			older, newer := name, s.Settings.NodeName
+			if p.Understood.Lowest > own.Highest {
+				older, newer = newer, older
+			}
 			list = append(list, v1alpha1.AgentProblem{
-				Reason: "OtherVersion", Object: d.LastFrom,
-				Message: "heartbeats from this address on network " + d.Network + " are of another version of the protocol",
+				Reason: v1alpha1.ProblemOtherVersion, Object: name,
+				Message: fmt.Sprintf("the agent of node %s understands version %s of the heartbeat protocol, this one %s: they do not hear "+
+					"each other; upgrade the agent of node %s to a release that understands both, or run an older one on node %s",
+					name, p.Understood, own, older, newer),
+			})
+		case p.Unspeakable != "":
+			list = append(list, v1alpha1.AgentProblem{
+				Reason: v1alpha1.ProblemOtherVersion, Object: name,
+				Message: fmt.Sprintf("the agent of node %s understands version %d of the heartbeat protocol only, and that cannot say what "+
+					"has to be said (%s): upgrade it", name, p.Version, p.Unspeakable),
 			})
 		}
 	}

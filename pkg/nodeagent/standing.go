@@ -15,6 +15,8 @@ type standing struct {
 	membership.Status
 	Settings *Settings
 	Links    []heartbeat.Link
+	// Speech tells in which version and under which key each peer is spoken to.
+	Speech []heartbeat.Peer
 	// Listening tells for each internal network whether heartbeats can be received on it.
 	Listening map[string]bool
 	Heartbeat heartbeat.Stats
@@ -37,6 +39,7 @@ type key struct {
 	reporter             model.NodeID
 	peers                []peerKey
 	links                []heartbeat.Link
+	speech               []heartbeat.Peer
 	listening            map[string]bool
 	drops                []bool
 	trouble              string
@@ -51,7 +54,7 @@ type peerKey struct {
 func keyOf(s *standing) key {
 	k := key{
 		settings: s.Settings, self: s.Self, incarnation: s.Incarnation, ready: s.Ready, left: s.Left, acting: s.Acting,
-		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, trouble: s.Trouble,
+		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, speech: s.Speech, trouble: s.Trouble,
 	}
 	if s.View != nil {
 		k.view = *s.View
