@@ -16,7 +16,7 @@ func TestSidecar(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "disk.img")
 	must(t, os.WriteFile(file, make([]byte, 512), 0o600))
 	open := func(nexus string) Device {
-		d, err := Open(file, nexus)
+		d, err := OpenFile(file, nexus)
 		must(t, err)
 		return d
 	}
@@ -76,7 +76,7 @@ func TestWire(t *testing.T) {
 	if want := `{"service":"register","key":"0x0","serviceKey":"0xabcdef0010000001"}`; string(raw) != want {
 		t.Errorf("command %s, want %s", raw, want)
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "missing"), "a"); err == nil {
+	if _, err := OpenFile(filepath.Join(t.TempDir(), "missing"), "a"); err == nil {
 		t.Error("a missing file opens")
 	}
 }

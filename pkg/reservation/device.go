@@ -49,6 +49,38 @@ type Device interface {
 	LUNReset(ctx context.Context) error
 }
 
+// Identified is a Device that can tell the disk's own name: the same on every host and path, and another for every disk.
+type Identified interface {
+	// Identity asks the disk, not what the kernel remembers of it: such as naa.6001405... or eui.0025...
+	Identity(ctx context.Context) (string, error)
+}
+
+// Identity returns the disk's own name.
+func Identity(ctx context.Context, dev Device) (string, error) {
+	d, ok := dev.(Identified)
+	if !ok {
+		return "", fmt.Errorf("%s has no name of its own", dev.Name())
+	}
+	name, err := d.Identity(ctx)
+	if err != nil {
+		return "", fmt.Errorf("asking %s for its name: %w", dev.Name(), err)
+	}
+	return name, nil
+}
+
+// pathKeeper is a Device with several paths, which come and go while the disk is held (O18).
+type pathKeeper interface {
+	// KeepPaths is called whenever the disk was found to be me's alone.
+	KeepPaths(ctx context.Context, me Key) error
+}
+
+func keepPaths(ctx context.Context, dev Device, me Key) error {
+	if k, ok := dev.(pathKeeper); ok {
+		return k.KeepPaths(ctx, me)
+	}
+	return nil
+}
+
 // ErrConflict is RESERVATION CONFLICT: the state on the disk is not what the command assumed.
 var ErrConflict = errors.New("reservation conflict")
 

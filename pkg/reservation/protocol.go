@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/quorate/quorate/pkg/model"
 )
@@ -69,8 +70,11 @@ func (a *acquisition) run(ctx context.Context) (Result, error) {
 			first = false
 		}
 		act, err := a.next(st)
-		if err != nil || act == nil {
+		if err != nil {
 			return a.result, err
+		}
+		if act == nil {
+			return a.result, keepPaths(ctx, a.dev, a.me)
 		}
 		if err := a.allowed(); err != nil {
 			return a.result, fmt.Errorf("reserving %s: %w", a.dev.Name(), err)
@@ -140,6 +144,10 @@ func (a *acquisition) register(ctx context.Context) error {
 
 func (a *acquisition) lunReset(ctx context.Context) error {
 	err := a.dev.LUNReset(ctx)
+	if errors.Is(err, ErrUnsupported) {
+		// Commands that the disk has accepted cannot be aborted: the disk is held, but proves nothing.
+		a.result.Preempted, err = false, nil
+	}
 	a.resetDone = err == nil
 	return err
 }
@@ -190,7 +198,7 @@ func Verify(ctx context.Context, dev Device, me Key) error {
 		case st.Holder != me:
 			return fmt.Errorf("%w: %s is held by %s, not by this node", ErrLost, dev.Name(), holderName(st))
 		case other == 0:
-			return nil
+			return keepPaths(ctx, dev, me)
 		}
 		if err := dev.PreemptAbort(ctx, me, other); err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrAttention) {
 			return fmt.Errorf("removing the old key %s from %s: %w", other, dev.Name(), err)
@@ -234,7 +242,24 @@ func Advance(ctx context.Context, dev Device, old, me Key) error {
 	if err != nil {
 		return fmt.Errorf("changing the epoch on %s: %w", dev.Name(), err)
 	}
+	if err := inherit(ctx, dev, old, me); err != nil {
+		return err
+	}
 	return Verify(ctx, dev, me)
+}
+
+// inherit takes the reservation from this host's own old key. A path that holds it and died kept the old key when the others got the
+// new one; the reservation goes from one to the other without a gap.
+func inherit(ctx context.Context, dev Device, old, me Key) error {
+	st, err := readStatus(ctx, dev)
+	if err != nil || st.Holder != old || !slices.Contains(st.Keys, me) {
+		return err
+	}
+	err = retryAttention(func() error { return dev.PreemptAbort(ctx, me, old) })
+	if err != nil && !errors.Is(err, ErrConflict) {
+		return fmt.Errorf("changing the epoch on %s: %w", dev.Name(), err)
+	}
+	return nil
 }
 
 // Depart removes the registration of a node that does not hold the disk; the reservation that it holds is left parked (O15). It is
@@ -269,6 +294,13 @@ func Decommission(ctx context.Context, dev Device, me Key) error {
 	}
 	if err := retryAttention(func() error { return dev.Release(ctx, me) }); err != nil {
 		return fmt.Errorf("releasing %s: %w", dev.Name(), err)
+	}
+	st, err := readStatus(ctx, dev)
+	if err != nil {
+		return err
+	}
+	if st.Holder == me {
+		return fmt.Errorf("releasing %s: the path that holds the reservation is dead: bring it back first", dev.Name())
 	}
 	if err := retryAttention(func() error { return dev.Register(ctx, me, 0) }); err != nil {
 		return fmt.Errorf("unregistering from %s: %w", dev.Name(), err)

@@ -17,10 +17,10 @@ const (
 	attrCommand = "user.quorate.pr.out"
 )
 
-// Open returns the reservation of a shared file. If its file server enforces reservations it uses those. If the file system knows
+// OpenFile returns the reservation of a shared file. If its file server enforces reservations it uses those. If the file system knows
 // nothing of them it uses an advisory sidecar beside the file, in which this host is called nexus. A failing path is an error, and
 // never turns an enforced disk into an advisory one.
-func Open(path, nexus string) (Device, error) {
+func OpenFile(path, nexus string) (Device, error) {
 	_, err := readAttr(path)
 	switch {
 	case err == nil:

@@ -37,7 +37,7 @@ type holding struct {
 }
 
 // New returns the type.
-func New() *Type { return &Type{open: reservation.Open, held: map[string]*holding{}} }
+func New() *Type { return &Type{open: reservation.OpenFile, held: map[string]*holding{}} }
 
 var (
 	_ resourcetype.Type     = (*Type)(nil)
