@@ -32,7 +32,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), versionCommand())
 	return cmd
 }
 

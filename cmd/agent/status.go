@@ -26,7 +26,7 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printStatus(cmd.OutOrStdout(), status, output)
+			return show(cmd.OutOrStdout(), status, output, func(w io.Writer) error { return printTable(w, status) })
 		},
 	}
 	cmd.Flags().StringVar(&runDir, "run-dir", runDir, "the agent's run directory")
@@ -34,21 +34,22 @@ func statusCommand() *cobra.Command {
 	return cmd
 }
 
-func printStatus(w io.Writer, s *nodeagent.LocalStatus, output string) error {
+// show prints an answer as JSON, as YAML, or by table.
+func show(w io.Writer, answer any, output string, table func(io.Writer) error) error {
 	switch output {
 	case "json":
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(s)
+		return encoder.Encode(answer)
 	case "yaml":
-		raw, err := yaml.Marshal(s)
+		raw, err := yaml.Marshal(answer)
 		if err != nil {
-			return fmt.Errorf("encoding the status: %w", err)
+			return fmt.Errorf("encoding the answer: %w", err)
 		}
 		_, err = w.Write(raw)
 		return err
 	case "":
-		return printTable(w, s)
+		return table(w)
 	default:
 		return fmt.Errorf("flag --output: %q is neither json nor yaml", output)
 	}

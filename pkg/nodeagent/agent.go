@@ -171,7 +171,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	for _, loop := range []func(context.Context){
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
 		func(ctx context.Context) { favourAgent(ctx, a.log) },
-		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats,
+		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
 		(&guardianKeeper{log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, problems: a.problems}).run,
 	} {
 		loops.Go(func() { loop(ctx) })

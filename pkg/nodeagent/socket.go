@@ -1,0 +1,112 @@
+package nodeagent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/quorate/quorate/pkg/localapi"
+	"github.com/quorate/quorate/pkg/membership"
+	"github.com/quorate/quorate/pkg/runstate"
+)
+
+// Operations of the agent's socket.
+const (
+	// OpQuorumStatus asks for a QuorumStatus; it takes Nothing.
+	OpQuorumStatus = "quorum/status"
+)
+
+// Nothing is the request of an operation that needs none.
+type Nothing struct{}
+
+// QuorumStatus is how this node stands in its cluster's quorum at this moment, by its own clock.
+type QuorumStatus struct {
+	Node string `json:"node"`
+	// View is empty while the node is in none.
+	View    string   `json:"view,omitempty"`
+	Members []string `json:"members,omitempty"`
+	// ActingFor and KeepingFor are what is left of the two leases, rounded to milliseconds; empty when there is none (rule R7).
+	ActingFor  string `json:"actingFor,omitempty"`
+	KeepingFor string `json:"keepingFor,omitempty"`
+	// Committed is the vote record in force, Tentative the one that is to follow it.
+	Committed string       `json:"committed"`
+	Tentative string       `json:"tentative,omitempty"`
+	Peers     []QuorumVote `json:"peers,omitempty"`
+}
+
+// QuorumVote is what another node contributes.
+type QuorumVote struct {
+	Node string `json:"node"`
+	// State is Heard, Silent or Unknown.
+	State string `json:"state"`
+	// GrantFor is how long its promise to this node still counts; empty when it does not (rule R1).
+	GrantFor string `json:"grantFor,omitempty"`
+}
+
+// serveSocket answers the commands of this host's operator. They need no API server. What fails here stops nothing.
+func (a *agent) serveSocket(ctx context.Context) {
+	server := localapi.NewServer(a.log.WithName("socket"))
+	localapi.Query(server, OpQuorumStatus, a.quorumStatus)
+	for ctx.Err() == nil {
+		err := server.Serve(ctx, a.opts.RunDir)
+		if err == nil {
+			return
+		}
+		a.log.Error(err, "Commands on this host are not answered; trying again")
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Second):
+		}
+	}
+}
+
+// quorumStatus asks the membership loop itself: what others look at may be a moment old.
+func (a *agent) quorumStatus(ctx context.Context, _ *Nothing) (*QuorumStatus, error) {
+	var status membership.Status
+	var settings *Settings
+	err := a.core.do(ctx, func() error {
+		if a.core.machine == nil {
+			return localapi.Refused("this host is in no cluster yet: see the Node's status.agent.problems, or the agent's log")
+		}
+		status, settings = a.core.machine.Status(a.core.now()), a.core.settings
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return quorumStatusOf(&status, settings, runstate.BootTime()), nil
+}
+
+func quorumStatusOf(s *membership.Status, settings *Settings, now time.Duration) *QuorumStatus {
+	out := &QuorumStatus{
+		Node: settings.NodeName, ActingFor: left(s.ActingUntil, now), KeepingFor: left(s.KeepingUntil, now), Committed: s.Committed.String(),
+	}
+	if s.Tentative != nil {
+		out.Tentative = s.Tentative.String()
+	}
+	if s.View != nil {
+		out.View = s.View.ID.String()
+		for _, m := range s.View.Members {
+			out.Members = append(out.Members, fmt.Sprintf("%s (%s)", settings.nodeName(m.ID), m))
+		}
+	}
+	for _, p := range s.Peers {
+		vote := QuorumVote{Node: settings.nodeName(p.ID), State: "Heard", GrantFor: left(p.GrantUntil, now)}
+		switch {
+		case !p.Heard:
+			vote.State = "Unknown"
+		case p.Silent:
+			vote.State = "Silent"
+		}
+		out.Peers = append(out.Peers, vote)
+	}
+	return out
+}
+
+// left is how long it is until then, "" when that is past.
+func left(until, now time.Duration) string {
+	if until <= now {
+		return ""
+	}
+	return (until - now).Round(time.Millisecond).String()
+}
