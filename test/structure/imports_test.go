@@ -27,7 +27,7 @@ var (
 	translation = []string{"pkg/snapshot", "pkg/status", "pkg/validation"}
 	shells      = []string{
 		"./pkg/heartbeat", "./pkg/reservation", "./pkg/resourcetype", "./pkg/monitor", "./pkg/guardian", "./pkg/addressguard",
-		"./pkg/runstate", "./pkg/cgroup", "./pkg/nodeagent", "./pkg/blockdev", "./pkg/bounded", "./pkg/localapi",
+		"./pkg/runstate", "./pkg/cgroup", "./pkg/nodeagent", "./pkg/witness", "./pkg/blockdev", "./pkg/bounded", "./pkg/localapi",
 	}
 )
 
