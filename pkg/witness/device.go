@@ -2,14 +2,17 @@ package witness
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
-	"github.com/quorate/quorate/pkg/quorum"
 	"github.com/quorate/quorate/pkg/reservation"
 )
 
 // Status is who holds the witness and who is registered on it.
 type Status struct {
+	// ID is the witness's own identity, made at random when it is first taken and kept while it lives; 0 before that. Hosts that read
+	// different ids do not look at the same witness, whatever its name on them; a vote record names the one that votes.
+	ID uint64
 	// Holder is the key that holds the witness; 0 when nobody does.
 	Holder reservation.Key
 	// Keys are the registered keys, sorted and each once: the challengers', and the holder's too.
@@ -30,22 +33,20 @@ func (s Status) Challengers() []reservation.Key {
 	return out
 }
 
-// Content is what the witness keeps beside who holds it (R8g).
-type Content struct {
-	// ClusterID is the cluster to which the witness belongs.
-	ClusterID uint64
-	// Committed is the highest vote record that some holder knew to be committed, Tentative the highest one above it that is not
-	// known to be; nil for none.
-	Committed, Tentative *quorum.Record
-	// State is a compressed copy of the cluster's specs, assignments and epochs. Devices do not look inside. At most MaxState bytes;
-	// empty for none.
-	State []byte
-	// StateVersion orders states: a device keeps the highest, and never replaces a state by one of a lower or the same version.
-	StateVersion uint64
+// Describe says in words how the status looks to me: "node 2 holds it, and this node's registration is gone".
+func Describe(s Status, me reservation.Key) string {
+	holder := "nobody holds it"
+	switch {
+	case s.Holder == me:
+		holder = "this node holds it"
+	case s.Holder != 0:
+		holder = fmt.Sprintf("node %d holds it (key %s)", s.Holder.Node(), s.Holder)
+	}
+	if !s.Registered(me) {
+		return holder + ", and this node's registration is gone"
+	}
+	return holder
 }
-
-// MaxState is the size in bytes of the largest State that every kind of witness takes.
-const MaxState = 3 << 19 // 1.5 MiB
 
 // Device is a witness as one host has it. A key is reservation.NewKey(cluster, node, incarnation mod 2^28), never 0; me is the
 // caller's own. A node has one registration, whatever the number of its paths.
@@ -69,9 +70,10 @@ type Device interface {
 	// taken like anybody's (R8e). Registering me again changes nothing, whether me is a challenger or the holder.
 	Register(ctx context.Context, me reservation.Key) error
 
-	// Remove takes a challenger's registration away; only the holder calls it. It succeeds too if the challenger is gone already. Its
-	// success proves that me held the witness at some time after the start of the call. ErrConflict: me is not the holder any more.
-	Remove(ctx context.Context, me, victim reservation.Key) error
+	// Remove takes challengers' registrations away, in one step where the kind allows it; only the holder calls it. It succeeds too
+	// for challengers that are gone already. Its success proves that me held the witness at some time after the start of the call.
+	// ErrConflict: me is not the holder any more.
+	Remove(ctx context.Context, me reservation.Key, victims ...reservation.Key) error
 
 	// Take makes me the holder in place of exactly this holder, whose registration goes, and whose commands in flight on a disk
 	// are aborted; holder 0 takes a free witness. me must be registered. It succeeds too if me holds it already. ErrConflict: me is
