@@ -24,6 +24,8 @@ var (
 	ErrTooSmall = errors.New("the witness is too small")
 	// ErrInUse says that something else lives there: a mount, a file system, a partition table, LVM, a group's disk, somebody's Lease.
 	ErrInUse = errors.New("the witness is in use for something else")
+	// ErrNotShared says that a directory is on a file system that this host does not share with others.
+	ErrNotShared = errors.New("the witness is not on a shared file system")
 	// ErrNoReservations says that the disk does not support persistent reservations as a witness needs them.
 	ErrNoReservations = errors.New("the disk does not support persistent reservations")
 	// ErrGarbled says that what the witness holds cannot be read as a witness's content.
