@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// parallelWrites bounds how many groups are written at a time.
+	// parallelWrites is the default of ParallelWrites.
 	parallelWrites = 16
 	// afterConflict is how soon a lost write is decided again; the watch usually brings the newer object before.
 	afterConflict = 20 * time.Millisecond
@@ -34,6 +34,8 @@ type Reconciler struct {
 	Inventory *inventory.Reader
 	Recorder  events.EventRecorder
 	Clock     clock.PassiveClock
+	// ParallelWrites bounds how many groups are written at a time; 0 means 16. With 1 they are written in the order of the plan.
+	ParallelWrites int
 
 	recent inventory.Recent[*v1alpha1.ResourceGroup]
 }

@@ -17,7 +17,7 @@ func (r *Reconciler) removeBegunMoves(ctx context.Context, o *snapshot.Objects) 
 			begun = append(begun, i)
 		}
 	}
-	return inParallel(len(begun), func(i int) error {
+	return r.inParallel(len(begun), func(i int) error {
 		g, err := r.patchMeta(ctx, o.Groups[begun[i]], removeMove)
 		if err != nil {
 			return wrap("removing the begun move of", g, err)

@@ -36,16 +36,20 @@ func (r *Reconciler) write(ctx context.Context, round *round) error {
 			order = append(order, i)
 		}
 	}
-	return inParallel(len(order), func(i int) error { return r.writeGroup(ctx, round, order[i]) })
+	return r.inParallel(len(order), func(i int) error { return r.writeGroup(ctx, round, order[i]) })
 }
 
 // inParallel calls work for 0 to n-1, a bounded number at a time, begun in order.
-func inParallel(n int, work func(int) error) error {
+func (r *Reconciler) inParallel(n int, work func(int) error) error {
+	width := r.ParallelWrites
+	if width <= 0 {
+		width = parallelWrites
+	}
 	var (
 		group  sync.WaitGroup
 		mu     sync.Mutex
 		errs   []error
-		tokens = make(chan struct{}, parallelWrites)
+		tokens = make(chan struct{}, width)
 	)
 	for i := range n {
 		tokens <- struct{}{}

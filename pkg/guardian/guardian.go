@@ -151,23 +151,24 @@ func (g *guardian) look(ctx context.Context) time.Duration {
 		// A guardian before this one has begun, and may not have ended.
 		return g.stop(ctx, g.last, lock.Generation)
 	}
-	if due := g.due(g.last); g.opts.Now() < due {
-		return due - g.opts.Now()
+	now := g.opts.Now()
+	if due := Due(g.last, now, alive(g.last)); now < due {
+		return due - now
 	}
 	return g.act(ctx, g.last)
 }
 
-// due is when the guardian acts: a quarter of selfFence.timeout after the stop should have begun, or three quarters when the agent lives and says
+// Due is when the guardian acts: a quarter of selfFence.timeout after the stop should have begun, or three quarters when the agent lives and says
 // that it is stopping everything itself.
-func (g *guardian) due(l runstate.Lease) time.Duration {
+func Due(l runstate.Lease, now time.Duration, agentLives bool) time.Duration {
 	fence := selfFence(l)
 	end := l.StopBegins()
-	if l.Stopping && alive(l) {
+	if l.Stopping && agentLives {
 		// An agent that dies on the way is not waited for: this is asked again after a quarter.
-		if early := end + fence/4; g.opts.Now() < early {
+		if early := end + fence/4; now < early {
 			return early
 		}
-		return min(end+fence*3/4, g.opts.Now()+fence/8)
+		return min(end+fence*3/4, now+fence/8)
 	}
 	return end + fence/4
 }

@@ -191,6 +191,13 @@ type Fencing struct {
 // Nothing of this machine ever runs again (rule O3).
 type Burn struct{ Grace, Hard time.Duration }
 
+// BurnBy divides the time until the self-fence deadline: 60% of it to stop gracefully, then force in order, and the last 15% all at
+// once.
+func BurnBy(now, deadline time.Duration) Burn {
+	left := max(0, deadline-now)
+	return Burn{Grace: now + left*60/100, Hard: now + left*85/100}
+}
+
 // Tick lets time pass; it is due at Deadline.
 type Tick struct{}
 

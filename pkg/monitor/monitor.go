@@ -159,13 +159,12 @@ func (m *Monitor) Active() bool {
 	return slices.ContainsFunc(m.all(), func(g *group) bool { return !g.down() })
 }
 
-// StopAll stops everything because quorum is lost: gracefully for 60% of the time that is left, then by force in order, and for the
-// last 15% all at once. It returns when all is gone, or at the deadline (a time since boot), or when ctx ends, with what is left;
+// StopAll stops everything because quorum is lost (see lifecycle.BurnBy). It returns when all is gone, or at the deadline (a time since boot), or when ctx ends, with what is left;
 // what is left is killed again and again. Nothing of this generation starts again: see SetIdentity.
 func (m *Monitor) StopAll(ctx context.Context, deadline time.Duration) []Leftover {
 	now := m.opts.Now()
 	left := max(0, deadline-now)
-	burn := lifecycle.Burn{Grace: now + left*60/100, Hard: now + left*85/100}
+	burn := lifecycle.BurnBy(now, deadline)
 	var wait sync.WaitGroup
 	for _, g := range m.all() {
 		wait.Go(func() { g.burn(burn) })

@@ -14,48 +14,20 @@ import (
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/monitor"
 	"github.com/quorate/quorate/pkg/resourcetype"
-)
-
-// verdict is what an assignment asks of this node.
-type verdict string
-
-const (
-	// verdictNone: it does not concern this node.
-	verdictNone verdict = "None"
-	// verdictRun: this node, in this generation, is the owner.
-	verdictRun verdict = "Run"
-	// verdictStop: another node or nobody is, at an epoch above whatever runs here.
-	verdictStop verdict = "Stop"
-	// verdictWait: it was made in a view that this node is not in yet (rule R10).
-	verdictWait verdict = "Wait"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 // judge says what the assignment asks of this node. known says that something of the group is, or was, here in this generation.
-func judge(a *v1alpha1.Assignment, s *standing, known bool) verdict {
+func judge(a *v1alpha1.Assignment, s *standing, known bool) lifecycle.Verdict {
 	if a == nil || a.Epoch <= 0 || a.Epoch > int64(model.MaxEpoch) {
-		return verdictNone
+		return lifecycle.VerdictNone
 	}
-	self := s.Self
-	mine := model.NodeID(a.NodeID) == self.ID && a.Node != ""
-	var asked verdict
-	switch {
-	case mine && model.Generation(a.Generation) == self.Generation:
-		asked = verdictRun
-	case mine:
-		// For another of this node's lives: an older one is over (O3), a newer one has not begun.
-		return verdictNone
-	case known || slices.ContainsFunc(a.Unproven, func(o v1alpha1.UnprovenOwner) bool {
-		return model.NodeID(o.NodeID) == self.ID && model.Generation(o.Generation) == self.Generation
-	}):
-		// A withdrawal is answered even when the assignment before it was never seen: somebody waits for the answer (O1).
-		asked = verdictStop
-	default:
-		return verdictNone
+	var acting model.ViewID
+	if s.Acting && s.View != nil {
+		acting = s.View.ID
 	}
-	if !s.Acting || s.View == nil || s.View.ID.Number < uint64(a.ViewID.Number) {
-		return verdictWait
-	}
-	return asked
+	assignment := snapshot.Assignment(a)
+	return lifecycle.Judge(&assignment, s.Self, acting, known)
 }
 
 // surroundings are the objects around a group.

@@ -42,26 +42,26 @@ func TestJudge(t *testing.T) {
 		assignment *v1alpha1.Assignment
 		standing   *standing
 		known      bool
-		want       verdict
+		want       lifecycle.Verdict
 	}{
-		"never assigned":        {nil, at(7, true), true, verdictNone},
-		"mine":                  {&mine, at(7, true), false, verdictRun},
-		"mine, in a later view": {&mine, at(9, true), false, verdictRun},
-		"R10: made in a view that is not mine yet":   {&mine, at(6, true), false, verdictWait},
-		"R10: not acting":                            {&mine, at(7, false), false, verdictWait},
-		"R10: no view":                               {&mine, at(0, false), false, verdictWait},
-		"O3: for an older life of mine":              {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 2 }), at(7, true), true, verdictNone},
-		"O3: for a life that has not begun":          {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 4 }), at(7, true), true, verdictNone},
-		"O7: an epoch that cannot be":                {with(mine, func(a *v1alpha1.Assignment) { a.Epoch = int64(model.MaxEpoch) + 1 }), at(7, true), true, verdictNone},
-		"another's, nothing of it here":              {&others, at(7, true), false, verdictNone},
-		"another's, something of it here":            {&others, at(7, true), true, verdictStop},
-		"withdrawn, nothing of it here":              {&withdrawn, at(7, true), false, verdictNone},
-		"O1: withdrawn, something of it here":        {&withdrawn, at(7, true), true, verdictStop},
-		"O1: withdrawn, the one before never seen":   {with(withdrawn, listed(3)), at(7, true), false, verdictStop},
-		"O1: another's, I am asked for my answer":    {with(others, listed(3)), at(7, true), false, verdictStop},
-		"O3: asked for an answer of an older life":   {with(withdrawn, listed(2)), at(7, true), false, verdictNone},
-		"R10: a withdrawal of a view not mine yet":   {&withdrawn, at(6, true), true, verdictWait},
-		"a withdrawal without quorum is not carried": {&withdrawn, at(7, false), true, verdictWait},
+		"never assigned":        {nil, at(7, true), true, lifecycle.VerdictNone},
+		"mine":                  {&mine, at(7, true), false, lifecycle.VerdictRun},
+		"mine, in a later view": {&mine, at(9, true), false, lifecycle.VerdictRun},
+		"R10: made in a view that is not mine yet":   {&mine, at(6, true), false, lifecycle.VerdictWait},
+		"R10: not acting":                            {&mine, at(7, false), false, lifecycle.VerdictWait},
+		"R10: no view":                               {&mine, at(0, false), false, lifecycle.VerdictWait},
+		"O3: for an older life of mine":              {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 2 }), at(7, true), true, lifecycle.VerdictNone},
+		"O3: for a life that has not begun":          {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 4 }), at(7, true), true, lifecycle.VerdictNone},
+		"O7: an epoch that cannot be":                {with(mine, func(a *v1alpha1.Assignment) { a.Epoch = int64(model.MaxEpoch) + 1 }), at(7, true), true, lifecycle.VerdictNone},
+		"another's, nothing of it here":              {&others, at(7, true), false, lifecycle.VerdictNone},
+		"another's, something of it here":            {&others, at(7, true), true, lifecycle.VerdictStop},
+		"withdrawn, nothing of it here":              {&withdrawn, at(7, true), false, lifecycle.VerdictNone},
+		"O1: withdrawn, something of it here":        {&withdrawn, at(7, true), true, lifecycle.VerdictStop},
+		"O1: withdrawn, the one before never seen":   {with(withdrawn, listed(3)), at(7, true), false, lifecycle.VerdictStop},
+		"O1: another's, I am asked for my answer":    {with(others, listed(3)), at(7, true), false, lifecycle.VerdictStop},
+		"O3: asked for an answer of an older life":   {with(withdrawn, listed(2)), at(7, true), false, lifecycle.VerdictNone},
+		"R10: a withdrawal of a view not mine yet":   {&withdrawn, at(6, true), true, lifecycle.VerdictWait},
+		"a withdrawal without quorum is not carried": {&withdrawn, at(7, false), true, lifecycle.VerdictWait},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := judge(tc.assignment, tc.standing, tc.known); got != tc.want {

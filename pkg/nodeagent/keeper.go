@@ -221,13 +221,13 @@ func (k *keeper) group(ctx context.Context, w *world, key client.ObjectKey) erro
 		known = true
 	}
 	switch judge(g.Status.Assignment, s, known) {
-	case verdictRun:
+	case lifecycle.VerdictRun:
 		return k.take(ctx, w, g, before)
-	case verdictStop:
+	case lifecycle.VerdictStop:
 		return k.apply(withdrawnOf(g), key, nil)
-	case verdictWait:
+	case lifecycle.VerdictWait:
 		k.waiting[key] = true
-	case verdictNone:
+	case lifecycle.VerdictNone:
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quorate/quorate/pkg/membership"
@@ -35,12 +36,18 @@ type Host struct {
 	pending *membership.Ready
 	inbox   []*membership.Message
 	wake    time.Duration // true time of the next tick
+
+	// agent runs beside the machine; nil in a world of membership alone.
+	agent Agent
 }
 
 func newHost(w *World, id model.NodeID) *Host {
 	h := &Host{w: w, id: id, rate: 1}
 	if w.opts.Drift {
 		h.rate = 0.99 + 0.02*w.rng.Float64()
+	}
+	if w.opts.Agent != nil {
+		h.agent = w.opts.Agent(h)
 	}
 	return h
 }
@@ -85,7 +92,10 @@ func (h *Host) launch() {
 	h.machine, h.frozen, h.busy, h.pending, h.inbox, h.wake = m, false, false, nil, nil, 0
 	st := m.Status(h.local())
 	h.w.trace("host %d launch %v incarnation %d view %s", h.id, st.Self, st.Incarnation, viewString(st.View))
-	if !st.Ready {
+	switch {
+	case h.agent != nil:
+		h.agent.Start()
+	case !st.Ready:
 		h.cleanLater()
 	}
 	h.step(m.Tick)
@@ -155,6 +165,9 @@ func (h *Host) step(do func(now time.Duration)) {
 	}
 	do(h.local())
 	rd := h.machine.Ready()
+	if h.agent != nil && slices.ContainsFunc(rd.Events, isLoss) {
+		h.agent.Lost() // only stops follow from it, and they do not wait for a disk
+	}
 	if rd.Persist == nil {
 		h.finish(&rd)
 		return
@@ -197,18 +210,24 @@ func (h *Host) finish(rd *membership.Ready) {
 		h.w.check.event(h, e)
 		switch e.(type) {
 		case membership.QuorumLost:
-			h.cleanLater()
+			if h.agent == nil {
+				h.cleanLater()
+			}
 		case membership.Left:
 			left = true
 		}
 	}
 	h.w.check.status(h)
+	if h.agent != nil {
+		h.agent.Step(h.Status())
+	}
 	for i := range rd.Messages {
 		h.w.net.send(h.id, &rd.Messages[i])
 	}
 	if left {
 		h.w.check.gone(h)
 		h.off()
+		h.stopped(false)
 		return
 	}
 	h.arm()
@@ -245,6 +264,7 @@ func (h *Host) Crash() {
 	h.tear()
 	h.w.trace("host %d crashes", h.id)
 	h.off()
+	h.stopped(false)
 }
 
 func (h *Host) tear() {
@@ -271,6 +291,7 @@ func (h *Host) PowerOff() {
 	h.w.check.gone(h)
 	h.off()
 	h.tmpfs = nil
+	h.stopped(true)
 }
 
 // PowerOn boots the host.
@@ -297,9 +318,12 @@ func (h *Host) Thaw() {
 	h.frozen = false
 	if h.busy {
 		h.synced(h.life)
-		return
+	} else {
+		h.drain()
 	}
-	h.drain()
+	if h.agent != nil {
+		h.agent.Thaw()
+	}
 }
 
 // report tells the API server of this life: at once of a new incarnation, else now and then.

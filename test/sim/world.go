@@ -24,6 +24,8 @@ type Options struct {
 	Drift bool
 	// Trace receives a line for each thing that happens; nil for none.
 	Trace io.Writer
+	// Agent makes what runs on each host beside its membership machine; nil for nothing.
+	Agent func(*Host) Agent
 }
 
 // World is one simulated cluster. Everything in it happens in the order of (time, number of the event).
@@ -39,6 +41,8 @@ type World struct {
 	check *checker
 	cfg   membership.Config
 	err   error
+	// observe is called after every event; nil for nobody.
+	observe func()
 }
 
 type event struct {
@@ -109,11 +113,18 @@ func (w *World) After(d time.Duration, do func()) {
 func (w *World) Run(until time.Duration) error {
 	for w.err == nil && len(w.queue) > 0 && w.queue[0].at <= until {
 		e := heap.Pop(&w.queue).(event)
-		w.now = e.at
-		e.do()
+		w.do(e)
 	}
 	w.now = max(w.now, until)
 	return w.err
+}
+
+func (w *World) do(e event) {
+	w.now = e.at
+	e.do()
+	if w.observe != nil {
+		w.observe()
+	}
 }
 
 // RunUntil lets time pass until the condition holds, and returns how long that took; false if it does not within the limit.
@@ -124,8 +135,7 @@ func (w *World) RunUntil(limit time.Duration, cond func() bool) (time.Duration, 
 			return w.now - begin, true
 		}
 		e := heap.Pop(&w.queue).(event)
-		w.now = e.at
-		e.do()
+		w.do(e)
 	}
 	return w.now - begin, w.err == nil && cond()
 }
