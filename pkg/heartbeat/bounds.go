@@ -42,6 +42,12 @@ func check(d *Datagram) error {
 	if err := checkRecord(m.Tentative); err != nil {
 		return err
 	}
+	if c := m.Claim; c != nil && (c.Witness == 0 || c.Remaining <= 0 || c.Remaining > maxHold || c.Coordinator > model.MaxNodeID) {
+		return fmt.Errorf("claim of witness %x for %s is out of bounds", c.Witness, c.Remaining)
+	}
+	if id := m.Suspended; id.Coordinator > model.MaxNodeID || (id.Number == 0) != (id.Coordinator == 0) {
+		return fmt.Errorf("suspended from view %s, which is out of bounds", id)
+	}
 	return checkEchoes(d.Echoes)
 }
 
@@ -52,7 +58,7 @@ func checkRecord(r *quorum.Record) error {
 	if r == nil {
 		return nil
 	}
-	if r.Number == 0 || len(r.Voters) > maxList || r.Coordinator > model.MaxNodeID {
+	if r.Number == 0 || (r.WitnessOnly && r.Witness == 0) || len(r.Voters) > maxList || r.Coordinator > model.MaxNodeID {
 		return fmt.Errorf("vote record %s is out of bounds", r)
 	}
 	for i, id := range r.Voters {

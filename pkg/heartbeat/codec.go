@@ -33,6 +33,11 @@ const (
 	flagView
 	flagCommitted
 	flagTentative
+	flagReachesWitness
+	flagCannotServe
+	flagActing
+	flagSuspended
+	flagClaim
 	flagsEnd
 )
 
@@ -42,8 +47,10 @@ const (
 	heardGrant
 	heardEnd
 
-	recordWitness = 1
-	recordEnd     = 2
+	recordWitness     = 1
+	recordWitnessOnly = 2
+	recordForced      = 4
+	recordEnd         = 8
 )
 
 // Echo tells a peer what was last heard of it on the network on which the datagram goes, for the round trip.
@@ -68,6 +75,7 @@ type Datagram struct {
 	// Where Message points to, so that reading allocates nothing.
 	view                 membership.View
 	committed, tentative quorum.Record
+	claim                membership.Claim
 }
 
 // reset empties the message and keeps its memory.

@@ -37,7 +37,11 @@ func codec(t testing.TB, cluster uint64, keys ...[]byte) *Codec {
 func full() membership.Message {
 	return membership.Message{
 		From: 2, Incarnation: 7, Generation: 3, Sequence: 300, Hold: time.Second,
-		NotReady: true, Leaving: true, Released: true, ReachesAPI: true,
+		NotReady: true, Leaving: true, Released: true, ReachesAPI: true, ReachesWitness: true, CannotServe: true, Acting: true,
+		Suspended: model.ViewID{Number: 11, Coordinator: 1},
+		Claim: &membership.Claim{
+			Witness: 99, Remaining: 700 * time.Millisecond, View: model.ViewID{Number: 12, Coordinator: 1}, Record: 9, Coordinator: 1,
+		},
 		Heard: []membership.Heard{
 			{ID: 1, Incarnation: 4, Generation: 4, Sequence: 70000, Alive: true, Grant: true},
 			{ID: 3, Incarnation: 1, Generation: 1, Sequence: 9},
@@ -48,7 +52,7 @@ func full() membership.Message {
 		Proposal:    []model.Member{{ID: 1, Generation: 4}, {ID: 2, Generation: 3}, {ID: 3, Generation: 1}},
 		HighestView: 12,
 		Committed:   &quorum.Record{Number: 9, Coordinator: 1, Voters: []model.NodeID{1, 2, 3}},
-		Tentative:   &quorum.Record{Number: 12, Coordinator: 1, Voters: []model.NodeID{1, 2}, WitnessVotes: true},
+		Tentative:   &quorum.Record{Number: 12, Coordinator: 1, Voters: []model.NodeID{1, 2}, Witness: 99, WitnessOnly: true, Forced: true},
 	}
 }
 
@@ -129,26 +133,30 @@ func TestCodecGolden(t *testing.T) {
 	for version, want := range map[uint8]string{
 		1: strings.Join([]string{
 			"51524842", "01", "1122334455667788", // magic, version, cluster
-			"0002", "007f", // sender, flags
+			"0002", "0fff", // sender, flags
 			"07", "03", "ac02", "8094ebdc03", "0c", // incarnation, generation, sequence, hold, highest view
 			"02", "01" + "03" + "04" + "04" + "f0a204", "03" + "00" + "01" + "01" + "09", // heard
 			"03", "0104", "0203", "0301", // proposal
 			"0c", "01", "02", "0104", "0203", // view
 			"09", "01", "00", "03", "010203", // committed
-			"0c", "01", "01", "02", "0102", // tentative
+			"0c", "01", "07", "63", "02", "0102", // tentative
+			"0b", "01", // suspended from
+			"63", "80cee4cd02", "0c01", "0901", // claim: witness, remaining, view, record
 		}, ""),
 		2: strings.Join([]string{
 			"51524842", "02", "01", "02", "1122334455667788", // magic, version, lowest, highest, cluster
 			"0002", "0000000000000007", "000000000000012c", // sender, incarnation, sequence
 			"01", fmt.Sprintf("%08x", uint32(c.ids[0])), // keys
-			"007f", "03", "8094ebdc03", "0c", // flags, generation, hold, highest view
+			"0fff", "03", "8094ebdc03", "0c", // flags, generation, hold, highest view
 			"03", "010101", // nodes: 1, 2, 3
 			"05", "03" + "04" + "04" + "f0a204", "00" + "01" + "01" + "09", // heard
 			"07", "00", "00", "00", // proposal
 			"0c", "01", "03", "00", "00", // view
 			"09", "01", "00", "07", // committed
-			"0c", "01", "01", "03", // tentative
+			"0c", "01", "07", "63", "03", // tentative
 			"04", "04", "c0a907", // echo of node 3: two sequences behind, 120 ms ago
+			"0b", "01", // suspended from
+			"63", "80cee4cd02", "0c01", "0901", // claim: witness, remaining, view, record
 		}, ""),
 	} {
 		d := datagram(c, version, full())

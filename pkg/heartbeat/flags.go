@@ -1,6 +1,8 @@
 package heartbeat
 
 import (
+	"encoding/binary"
+
 	"github.com/quorate/quorate/pkg/membership"
 	"github.com/quorate/quorate/pkg/quorum"
 )
@@ -21,6 +23,11 @@ func flagsOf(m *membership.Message) uint16 {
 	set(m.View != nil, flagView)
 	set(m.Committed != nil, flagCommitted)
 	set(m.Tentative != nil, flagTentative)
+	set(m.ReachesWitness, flagReachesWitness)
+	set(m.CannotServe, flagCannotServe)
+	set(m.Acting, flagActing)
+	set(m.Suspended.Number != 0, flagSuspended)
+	set(m.Claim != nil, flagClaim)
 	return flags
 }
 
@@ -30,6 +37,8 @@ func (r *reader) messageFlags(m *membership.Message) uint16 {
 	r.failed = r.failed || flags >= flagsEnd
 	m.NotReady, m.Leaving = flags&flagNotReady != 0, flags&flagLeaving != 0
 	m.Released, m.ReachesAPI = flags&flagReleased != 0, flags&flagReachesAPI != 0
+	m.ReachesWitness, m.CannotServe = flags&flagReachesWitness != 0, flags&flagCannotServe != 0
+	m.Acting = flags&flagActing != 0
 	return flags
 }
 
@@ -49,13 +58,30 @@ func (r *reader) heardFlags(h *membership.Heard) {
 	h.Alive, h.Grant = flags&heardAlive != 0, flags&heardGrant != 0
 }
 
-func recordFlags(r *quorum.Record) byte {
-	if r.WitnessVotes {
-		return recordWitness
+// appendRecordFlags writes a record's flags, and the witness that votes under it.
+func appendRecordFlags(b []byte, r *quorum.Record) []byte {
+	var flags byte
+	if r.Witness != 0 {
+		flags |= recordWitness
 	}
-	return 0
+	if r.WitnessOnly {
+		flags |= recordWitnessOnly
+	}
+	if r.Forced {
+		flags |= recordForced
+	}
+	b = append(b, flags)
+	if r.Witness != 0 {
+		b = binary.AppendUvarint(b, r.Witness)
+	}
+	return b
 }
 
 func (r *reader) recordFlags(into *quorum.Record) {
-	into.WitnessVotes = r.flags(recordEnd)&recordWitness != 0
+	flags := r.flags(recordEnd)
+	into.WitnessOnly, into.Forced = flags&recordWitnessOnly != 0, flags&recordForced != 0
+	if flags&recordWitness != 0 {
+		into.Witness = r.number(anyNumber)
+		r.failed = r.failed || into.Witness == 0
+	}
 }

@@ -25,8 +25,7 @@ func appendVersion1(b []byte, m *membership.Message) []byte {
 	}
 	b = appendMembers(b, m.Proposal)
 	if m.View != nil {
-		b = binary.AppendUvarint(b, m.View.ID.Number)
-		b = binary.AppendUvarint(b, uint64(m.View.ID.Coordinator))
+		b = appendViewID(b, m.View.ID)
 		b = appendMembers(b, m.View.Members)
 	}
 	if m.Committed != nil {
@@ -35,7 +34,7 @@ func appendVersion1(b []byte, m *membership.Message) []byte {
 	if m.Tentative != nil {
 		b = appendRecord(b, m.Tentative)
 	}
-	return b
+	return appendWitness(b, m)
 }
 
 func appendHeard(b []byte, h *membership.Heard) []byte {
@@ -58,7 +57,7 @@ func appendMembers(b []byte, members []model.Member) []byte {
 func appendRecord(b []byte, r *quorum.Record) []byte {
 	b = binary.AppendUvarint(b, r.Number)
 	b = binary.AppendUvarint(b, uint64(r.Coordinator))
-	b = append(b, recordFlags(r), byte(len(r.Voters)))
+	b = append(appendRecordFlags(b, r), byte(len(r.Voters)))
 	for _, id := range r.Voters {
 		b = binary.AppendUvarint(b, uint64(id))
 	}
@@ -79,7 +78,7 @@ func (r *reader) version1(d *Datagram) {
 	}
 	m.Proposal = r.members(m.Proposal)
 	if flags&flagView != 0 {
-		d.view.ID.Number, d.view.ID.Coordinator = r.number(anyNumber), model.NodeID(r.number(uint64(model.MaxNodeID)))
+		d.view.ID = r.viewID()
 		d.view.Members = r.members(d.view.Members)
 		m.View = &d.view
 	}
@@ -91,6 +90,7 @@ func (r *reader) version1(d *Datagram) {
 		r.record(&d.tentative)
 		m.Tentative = &d.tentative
 	}
+	r.witness(d, flags)
 }
 
 func (r *reader) heard() membership.Heard {

@@ -170,8 +170,7 @@ func (c *Codec) appendVersion2(b []byte, d *Datagram) ([]byte, error) {
 	}
 	b = t.appendMembers(b, m, m.Proposal)
 	if m.View != nil {
-		b = binary.AppendUvarint(b, m.View.ID.Number)
-		b = binary.AppendUvarint(b, uint64(m.View.ID.Coordinator))
+		b = appendViewID(b, m.View.ID)
 		b = t.appendMembers(b, m, m.View.Members)
 	}
 	if m.Committed != nil {
@@ -180,7 +179,7 @@ func (c *Codec) appendVersion2(b []byte, d *Datagram) ([]byte, error) {
 	if m.Tentative != nil {
 		b = t.appendRecord(b, m.Tentative)
 	}
-	return t.appendEchoes(b, d), nil
+	return appendWitness(t.appendEchoes(b, d), m), nil
 }
 
 func (t *table) appendMembers(b []byte, m *membership.Message, list []model.Member) []byte {
@@ -197,7 +196,7 @@ func (t *table) appendMembers(b []byte, m *membership.Message, list []model.Memb
 func (t *table) appendRecord(b []byte, r *quorum.Record) []byte {
 	b = binary.AppendUvarint(b, r.Number)
 	b = binary.AppendUvarint(b, uint64(r.Coordinator))
-	b = append(b, recordFlags(r))
+	b = appendRecordFlags(b, r)
 	b, set := t.appendSet(b)
 	for _, id := range r.Voters {
 		t.put(set, id)
@@ -240,7 +239,7 @@ func (c *Codec) readVersion2(r *reader, d *Datagram) {
 	}
 	m.Proposal = t.readMembers(r, m, m.Proposal)
 	if flags&flagView != 0 {
-		d.view.ID.Number, d.view.ID.Coordinator = r.number(anyNumber), model.NodeID(r.number(uint64(model.MaxNodeID)))
+		d.view.ID = r.viewID()
 		d.view.Members = t.readMembers(r, m, d.view.Members)
 		m.View = &d.view
 	}
@@ -253,6 +252,7 @@ func (c *Codec) readVersion2(r *reader, d *Datagram) {
 		m.Tentative = &d.tentative
 	}
 	t.readEchoes(r, d)
+	r.witness(d, flags)
 	r.failed = r.failed || !t.whole()
 }
 

@@ -21,6 +21,8 @@ type Config struct {
 	Nodes []NodeConfig
 	// DynamicVotes lets the vote record follow the view (R5). Without it every configured voter stays a voter.
 	DynamicVotes bool
+	// Witness is the vote beside the nodes (R8).
+	Witness WitnessConfig
 }
 
 // NodeConfig is one node of the cluster.
@@ -47,6 +49,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("membership: heartbeat threshold %d is below 2: one lost datagram would be a failure", c.Threshold)
 	case !slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return n.ID == c.Self }):
 		return fmt.Errorf("membership: own node %d is not among the cluster's nodes", c.Self)
+	case c.Witness.ID == 0 && c.Witness.Only:
+		return errors.New("membership: only the witness is to vote, but there is none")
 	}
 	seen := map[model.NodeID]bool{}
 	for _, n := range c.Nodes {

@@ -61,15 +61,21 @@ func (m *Machine) binding(set []model.NodeID) []*quorum.Record {
 	return records
 }
 
-// quorateSet reports whether a set would be quorate if all of it granted.
-func (m *Machine) quorateSet(set []model.NodeID) bool {
+// quorateSet reports whether a set would be quorate if all of it granted, and it held the witness.
+func (m *Machine) quorateSet(set []model.NodeID) bool { return m.quorateWith(set, m.a.witness) }
+
+// quorateWith is quorateSet with this witness held, 0 for none.
+func (m *Machine) quorateWith(set []model.NodeID, witness uint64) bool {
 	has := func(id model.NodeID) bool { return slices.Contains(set, id) && m.hasVote(id) }
 	records := m.binding(set)
-	return len(records) > 0 && !slices.ContainsFunc(records, func(r *quorum.Record) bool { return !r.Quorate(has, false) })
+	return len(records) > 0 && !slices.ContainsFunc(records, func(r *quorum.Record) bool {
+		return !r.Quorate(has, witness != 0 && r.Witness == witness)
+	})
 }
 
-// quorumUntil is when the last majority of the grants ends, of those peers that count, under every binding record.
-func (m *Machine) quorumUntil(counts func(*Peer) bool) time.Duration {
+// quorumUntil is when the last majority of the grants ends, of those peers that count, under every binding record; witness is until
+// when the vote of the witness in use counts.
+func (m *Machine) quorumUntil(counts func(*Peer) bool, witness time.Duration) time.Duration {
 	if m.v.View == nil {
 		return quorum.Lapsed
 	}
@@ -88,7 +94,11 @@ func (m *Machine) quorumUntil(counts func(*Peer) bool) time.Duration {
 	until := forever
 	records := m.binding(ids(m.v.View.Members))
 	for _, r := range records {
-		until = min(until, r.QuorateUntil(grant, quorum.Lapsed))
+		vote := quorum.Lapsed
+		if r.Witness == m.a.witness {
+			vote = witness
+		}
+		until = min(until, r.QuorateUntil(grant, vote))
 	}
 	if len(records) == 0 {
 		return quorum.Lapsed
@@ -98,15 +108,22 @@ func (m *Machine) quorumUntil(counts func(*Peer) bool) time.Duration {
 
 // actingUntil is until when a majority of grants comes from members that carry exactly this view (R7).
 func (m *Machine) actingUntil(now time.Duration) time.Duration {
+	return m.actingWith(now, m.witnessVote(m.carriesView, true))
+}
+
+// actingWith is actingUntil if the vote of the witness counted until then.
+func (m *Machine) actingWith(now, witness time.Duration) time.Duration {
 	if m.notReady(now) {
 		return quorum.Lapsed
 	}
-	return m.atMostHold(now, m.quorumUntil(func(p *Peer) bool {
-		if !enforced(R7) {
-			return p.View.HasMember(m.self())
-		}
-		return p.View.Equal(m.v.View)
-	}))
+	return m.atMostHold(now, m.quorumUntil(m.carriesView, witness))
+}
+
+func (m *Machine) carriesView(p *Peer) bool {
+	if !enforced(R7) {
+		return p.View.HasMember(m.self())
+	}
+	return p.View.Equal(m.v.View)
 }
 
 // keepingUntil is until when a majority of grants comes from anyone whose view contains this node in its present life, once it
@@ -115,7 +132,8 @@ func (m *Machine) keepingUntil(now time.Duration) time.Duration {
 	if !m.v.Acted {
 		return quorum.Lapsed
 	}
-	return m.atMostHold(now, m.quorumUntil(func(p *Peer) bool { return p.View.HasMember(m.self()) }))
+	has := func(p *Peer) bool { return p.View.HasMember(m.self()) }
+	return m.atMostHold(now, m.quorumUntil(has, m.witnessVote(has, false)))
 }
 
 // atMostHold bounds a lease that depends on nobody else: the agent has to be there to renew it.
@@ -129,5 +147,9 @@ func (m *Machine) noteActing(now time.Duration) {
 		return
 	}
 	m.v.Acted, m.v.ActedInView = true, true
+	m.v.Suspended, m.v.SuspendedUntil = model.ViewID{}, 0
+	if m.p.Prevent {
+		m.p.Prevent, m.persist = false, true
+	}
 	m.events = append(m.events, QuorumGained{View: *m.v.View.Clone(), At: now})
 }

@@ -15,6 +15,7 @@ type Machine struct {
 	cfg Config
 	p   Persistent
 	v   Volatile
+	a   arbitration
 
 	// What has gathered since the last Ready.
 	persist  bool
@@ -25,6 +26,10 @@ type Machine struct {
 	changed bool
 	// stale asks for a new proposal: something that it is made from has changed.
 	stale bool
+	// lostSince is since when the view has not held the witness (R8g); 0 while it does.
+	lostSince time.Duration
+	// witnessForgotten says that it has been lost for so long that a record takes its vote away.
+	witnessForgotten bool
 }
 
 // New starts or resumes a machine. persistent is what was last written, nil on a host that never ran one or has lost its disk.
@@ -45,6 +50,8 @@ func New(cfg Config, persistent *Persistent, volatile *Volatile, now time.Durati
 	}
 	m.alignPeers(now)
 	m.extendHold()
+	m.a = arbitration{until: quorum.Lapsed}
+	m.lostSince = now
 	return m, nil
 }
 
@@ -161,6 +168,9 @@ func (m *Machine) Ready() Ready {
 	if m.persist || len(m.messages) > 0 || len(m.events) > 0 {
 		rd.Volatile = m.v.clone()
 	}
+	if m.a.out {
+		rd.Witness, m.a.out = new(*m.a.op), false
+	}
 	m.persist, m.messages, m.events = false, nil, nil
 	return rd
 }
@@ -179,9 +189,10 @@ func (m *Machine) peer(id model.NodeID) *Peer {
 	return &m.v.Peers[i]
 }
 
-// notReady keeps this node out of views: at a start (R2), with something burnt left (O3), once it has left.
+// notReady keeps this node out of views: at a start (R2), with something burnt left (O3), once it has left, while it must
+// not form a quorum.
 func (m *Machine) notReady(now time.Duration) bool {
-	return !m.v.Clean || m.v.Left || now < m.v.QuietUntil
+	return !m.v.Clean || m.v.Left || now < m.v.QuietUntil || m.prevented()
 }
 
 // settle brings the machine to rest after an input: each part may enable the next, and a single node goes through all of them
@@ -193,12 +204,16 @@ func (m *Machine) settle(now time.Duration) {
 	if m.lapsed(now) {
 		return
 	}
+	m.alignWitness(now)
 	for range 16 {
 		if !m.adoptCommitted(now) && !m.propose(now) && !m.install(now) && !m.advanceRecord(now) && !m.goIfReleased(now) {
 			break
 		}
 	}
 	m.noteActing(now)
+	m.noteWitness(now)
+	m.arbitrate(now)
+	m.noteKept(now)
 	if m.changed || m.v.NextBeat <= now {
 		m.send(now)
 	}

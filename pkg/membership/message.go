@@ -60,6 +60,13 @@ type Message struct {
 	Released bool
 	// ReachesAPI says that the sender reaches the API server.
 	ReachesAPI bool
+	// ReachesWitness says that the sender's last operation on the witness did not fail; CannotServe that no client network of it
+	// works (R8i); Acting that it acts in View.
+	ReachesWitness, CannotServe, Acting bool
+	// Suspended names the view from which the sender is suspended; zero when it is not. It is then NotReady for everybody else.
+	Suspended model.ViewID
+	// Claim is the vote of the witness, from its holder (R8d); nil from everybody else.
+	Claim *Claim
 
 	// Heard has an entry for each peer that the sender has ever heard in this incarnation, sorted by id.
 	Heard []Heard

@@ -40,7 +40,7 @@ func (m *Machine) bestSet() []model.Member {
 	ids := []model.NodeID{m.cfg.Self}
 	for i := range m.v.Peers {
 		p := &m.v.Peers[i]
-		if m.cfg.has(p.ID) && !p.Silent && !p.NotReady && !p.Released && p.hears(m.cfg.Self) {
+		if m.cfg.has(p.ID) && !p.Silent && m.eligible(p) && !p.Released && p.hears(m.cfg.Self) {
 			ids = append(ids, p.ID)
 		}
 	}
@@ -105,19 +105,31 @@ func (s *search) linked(a, b model.NodeID) bool {
 	return s.m.peer(a).hears(b) && s.m.peer(b).hears(a)
 }
 
-// better orders sets: quorate, votes, size, lowest ids (R9b).
+// better orders sets: quorate without the witness, votes, holds the witness, size, lowest ids (R9b).
 func (s *search) better(a, b []model.NodeID) bool {
 	in := func(ids []model.NodeID) func(model.NodeID) bool {
 		return func(id model.NodeID) bool { return slices.Contains(ids, id) && s.m.hasVote(id) }
 	}
-	if qa, qb := s.m.quorateSet(a), s.m.quorateSet(b); qa != qb {
+	if qa, qb := s.m.quorateWith(a, 0), s.m.quorateWith(b, 0); qa != qb {
 		return qa
 	}
 	return cmp.Or(
 		cmp.Compare(s.committed.Votes(in(a), false), s.committed.Votes(in(b), false)),
+		cmp.Compare(s.holds(a), s.holds(b)),
 		cmp.Compare(len(a), len(b)),
 		slices.Compare(b, a),
 	) > 0
+}
+
+// holds is 1 for a set with the node that holds the witness, as far as it is known.
+func (s *search) holds(ids []model.NodeID) int {
+	for _, id := range ids {
+		p := s.m.peer(id)
+		if id == s.m.cfg.Self && s.m.a.holding || p != nil && p.Claim.Witness != 0 && p.Claim.Witness == s.m.a.witness {
+			return 1
+		}
+	}
+	return 0
 }
 
 func without(ids []model.NodeID, drop func(model.NodeID) bool) []model.NodeID {

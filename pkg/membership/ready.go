@@ -18,6 +18,8 @@ type Persistent struct {
 	LongestHold time.Duration  `json:"longestHold"`
 	Committed   *quorum.Record `json:"committed,omitempty"`
 	Tentative   *quorum.Record `json:"tentative,omitempty"`
+	// Prevent keeps the node from forming a quorum until it has joined one (A41).
+	Prevent bool `json:"prevent,omitempty"`
 }
 
 // LostDiskMargin is what a host without state adds to the incarnation, generation and view number that the API server remembers
@@ -39,9 +41,11 @@ type Ready struct {
 	// Messages go to every peer on every internal network.
 	Messages []Message
 	Events   []Event
+	// Witness is an operation to begin on the witness, nil for none. It may take as long as it takes: WitnessDone answers it.
+	Witness *WitnessOp
 }
 
-// Event is something that happened in a step: ViewInstalled, QuorumGained, QuorumLost, RecordCommitted or Left.
+// Event is something that happened in a step: ViewInstalled, QuorumGained, Suspended, QuorumLost, RecordCommitted or Left.
 type Event interface{ event() }
 
 // ViewInstalled tells that this node carries a new view. It is not quorate by that: wait for QuorumGained or Status.Acting.
@@ -115,6 +119,12 @@ type Status struct {
 	// Keeping (R7) lasts until KeepingUntil at most; never more than T from now.
 	Keeping      bool
 	KeepingUntil time.Duration
+	// Suspended says that keeping has ended and the stop begins at StopAt, unless a challenge for the witness is won before (R8).
+	Suspended bool
+	StopAt    time.Duration
+	// Prevented says that this node forms no quorum, and waits for others that act (A41).
+	Prevented bool
+	Witness   WitnessStatus
 	// Committed and Tentative are this node's vote records.
 	Committed, Tentative *quorum.Record
 	// Reporter is the lowest id in the acting view that reaches the API server; 0 when not acting or none does.
@@ -136,6 +146,8 @@ type PeerStatus struct {
 	Silent bool
 	// Ready, Leaving, Left and ReachesAPI are its own words.
 	Ready, Leaving, Left, ReachesAPI bool
+	// ReachesWitness and CannotServe are its words too, for the witness (R8).
+	ReachesWitness, CannotServe bool
 	// HearsUs says that it does not find this node silent.
 	HearsUs bool
 	// View is the view that it carries.

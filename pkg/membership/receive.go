@@ -47,14 +47,22 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 	if p.Silent {
 		p.Silent, m.changed, m.stale = false, true, true
 	}
+	if p.Acting != msg.Acting && m.p.Prevent {
+		m.stale = true
+	}
+	if p.Suspended != msg.Suspended || (msg.Claim == nil) != (p.Claim.Witness == 0) {
+		m.stale = true
+	}
 	if p.Generation != msg.Generation || p.NotReady != msg.NotReady || p.Released != msg.Released ||
 		!slices.Equal(p.Hears, hears) || !p.Committed.Equal(msg.Committed) || !p.Tentative.Equal(msg.Tentative) {
 		m.stale = true
 	}
-	news = p.Leaving != msg.Leaving || p.HighestView != msg.HighestView ||
+	news = p.Leaving != msg.Leaving || p.ReachesWitness != msg.ReachesWitness || p.CannotServe != msg.CannotServe ||
+		msg.Claim != nil && p.Claim.news(*msg.Claim) || p.HighestView != msg.HighestView ||
 		!p.View.Equal(msg.View) || !slices.Equal(p.Proposal, msg.Proposal)
 	p.Incarnation, p.Generation, p.Sequence, p.LastHeard = msg.Incarnation, msg.Generation, msg.Sequence, now
 	p.NotReady, p.Leaving, p.Released, p.ReachesAPI = msg.NotReady, msg.Leaving, msg.Released, msg.ReachesAPI
+	p.ReachesWitness, p.CannotServe, p.Acting, p.Suspended = msg.ReachesWitness, msg.CannotServe, msg.Acting, msg.Suspended
 	p.Hears = hears
 	if !p.View.Equal(msg.View) {
 		p.View = msg.View.Clone()
@@ -72,6 +80,11 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 	if p.Released {
 		// R1: who has left counts no grant of this incarnation any more, so the promise to it has no purpose.
 		p.PromisedUntil = 0
+	}
+	if p.Claim = (Claim{}); msg.Claim != nil {
+		p.Claim = *msg.Claim
+	} else {
+		p.WitnessUntil = 0
 	}
 	m.countGrant(p, msg)
 	return news
@@ -93,9 +106,22 @@ func (m *Machine) countGrant(p *Peer, msg *Message) {
 		}
 		return 0
 	})
-	if ok {
-		p.GrantUntil = max(p.GrantUntil, m.v.Sent[i].At+min(m.cfg.Hold(), msg.Hold))
+	if !ok {
+		return
 	}
+	p.GrantUntil = max(p.GrantUntil, m.v.Sent[i].At+min(m.cfg.Hold(), msg.Hold))
+	if msg.Claim != nil {
+		// R8d: counted from the same time, and never for longer than the grant that comes with it: the promise covers it.
+		p.WitnessUntil = max(p.WitnessUntil, m.v.Sent[i].At+min(m.cfg.Hold(), msg.Hold, m.relayed(msg.Claim.Remaining)))
+	}
+}
+
+// relayed is what counts of a time that is left by another's clock (R4).
+func (m *Machine) relayed(left time.Duration) time.Duration {
+	if !enforced(R4) {
+		return left
+	}
+	return left * 98 / 100
 }
 
 // outrun moves this node past a later life of its own that a peer remembers: a host that lost its disk begins at 1 again, and

@@ -50,7 +50,7 @@ func (m *Machine) advanceRecord(now time.Duration) bool {
 // commitHeld commits the tentative record once every member of the view, carrying it, is known to hold the record.
 func (m *Machine) commitHeld(now time.Duration) bool {
 	r := m.p.Tentative
-	if r == nil || !m.everyoneCarriesView() {
+	if r == nil || !m.everyoneCarriesView() || !m.recordOnWitness(r, now) {
 		return false
 	}
 	for _, o := range m.v.View.Members {
@@ -82,7 +82,59 @@ func (m *Machine) makeRecord(now time.Duration) bool {
 	if !m.recordWanted() || m.v.View.ID.Number <= committed.Number {
 		return false
 	}
-	return m.hold(quorum.NewRecord(m.v.View.ID.Number, m.cfg.Self, m.wantedVoters()))
+	next := m.wantedRecord()
+	next.Number, next.Coordinator = m.v.View.ID.Number, m.cfg.Self
+	return m.hold(next)
+}
+
+// wantedRecord is the record that the view should have, without a number; nil when it should keep the one that it has.
+func (m *Machine) wantedRecord() *quorum.Record {
+	voters := m.wantedVoters()
+	if len(voters) == 0 {
+		return nil
+	}
+	next := quorum.NewRecord(0, 0, voters)
+	next.Witness, next.WitnessOnly = m.wantedWitness()
+	next.Forced = m.stillForced()
+	// A record under which this view has no quorum would end it.
+	has := func(id model.NodeID) bool { return m.v.View.Has(id) }
+	if !next.Quorate(has, m.lostSince == 0 && next.Witness == m.a.witness) {
+		return nil
+	}
+	return next
+}
+
+// wantedWitness is which witness should vote: the configured one, once the view holds it, until it was lost for a while (R8g). One that
+// is not configured any more loses its vote before another gets it.
+func (m *Machine) wantedWitness() (id uint64, only bool) {
+	want, committed := m.cfg.Witness, m.knownCommitted()
+	switch {
+	case want.ID == 0 || committed.Witness != 0 && committed.Witness != want.ID:
+		return 0, false
+	case m.a.witness == want.ID && m.lostSince == 0:
+		return want.ID, want.Only
+	case committed.Witness == want.ID && !m.witnessForgotten:
+		return want.ID, committed.WitnessOnly
+	}
+	return 0, false
+}
+
+// noteWitness notes when the view has lost the witness, and for how long.
+func (m *Machine) noteWitness(now time.Duration) {
+	held := m.v.View != nil && (m.a.holding && m.a.until > now || m.claimant(now) != 0)
+	forgotten := false
+	switch {
+	case held:
+		if m.lostSince != 0 {
+			m.lostSince, m.stale = 0, true
+		}
+	case m.lostSince == 0:
+		m.lostSince = max(now, 1)
+	default:
+		// Where votes never change, or nothing else votes, that of the witness stays too.
+		forgotten = m.cfg.DynamicVotes && !m.cfg.Witness.Only && now >= m.lostSince+forgetAfter
+	}
+	m.witnessForgotten = forgotten
 }
 
 // acceptRecord is the other members' part: they hold what the coordinator of the view that they carry holds.
@@ -121,14 +173,14 @@ func (m *Machine) recordWanted() bool {
 	if committed == nil {
 		return false
 	}
-	voters := m.wantedVoters()
-	if len(voters) == 0 {
+	next := m.wantedRecord()
+	if next == nil {
 		return false
 	}
-	if !slices.Equal(voters, committed.Voters) {
+	if !next.SameVotes(committed) || next.Forced != committed.Forced {
 		return true
 	}
-	return slices.ContainsFunc(voters, func(id model.NodeID) bool {
+	return slices.ContainsFunc(next.Voters, func(id model.NodeID) bool {
 		p := m.peer(id)
 		return m.v.View.Has(id) && !m.hasVote(id) && (p == nil || !p.Tentative.Equal(committed))
 	})
@@ -138,8 +190,9 @@ func (m *Machine) recordWanted() bool {
 // configured with one. They are sorted.
 func (m *Machine) wantedVoters() []model.NodeID {
 	var voters []model.NodeID
+	static := !m.cfg.DynamicVotes && !m.stillForced()
 	for _, n := range m.cfg.Nodes {
-		if n.Votes > 0 && (!m.cfg.DynamicVotes || m.v.View.Has(n.ID) && !m.leaving(n.ID)) {
+		if n.Votes > 0 && (static || m.v.View.Has(n.ID) && !m.leaving(n.ID)) {
 			voters = append(voters, n.ID)
 		}
 	}

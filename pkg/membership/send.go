@@ -17,7 +17,9 @@ func (m *Machine) send(now time.Duration) {
 	m.v.Sent = append(m.v.Sent, SentAt{Sequence: m.v.Sequence, At: now})
 	msg := Message{
 		From: m.cfg.Self, Incarnation: m.p.Incarnation, Generation: m.p.Generation, Sequence: m.v.Sequence, Hold: m.cfg.Hold(),
-		NotReady: m.notReady(now), Leaving: m.v.Leaving, Released: m.v.Left, ReachesAPI: m.v.ReachesAPI,
+		NotReady: m.notReady(now) || m.v.Suspended.Number != 0, Leaving: m.v.Leaving, Released: m.v.Left, ReachesAPI: m.v.ReachesAPI,
+		ReachesWitness: m.a.witness != 0 && m.a.reached, CannotServe: m.a.cannotServe != 0, Acting: m.actingUntil(now) > now,
+		Suspended: m.v.Suspended, Claim: m.claim(now),
 		View: m.v.View.Clone(), Proposal: slices.Clone(m.v.Proposal), HighestView: m.p.HighestView,
 		Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone(),
 	}

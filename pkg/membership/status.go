@@ -18,6 +18,8 @@ func (m *Machine) Status(now time.Duration) Status {
 	}
 	s.ActingUntil, s.KeepingUntil = m.Leases(now)
 	s.Acting, s.Keeping = s.ActingUntil != 0, s.KeepingUntil != 0
+	s.Suspended, s.StopAt = m.v.Suspended.Number != 0, m.v.SuspendedUntil
+	s.Prevented, s.Witness = m.p.Prevent, m.witnessStatus(now)
 	if s.Acting {
 		s.Reporter = m.reporter()
 	}
@@ -55,7 +57,7 @@ func (p *Peer) status(self model.NodeID, now time.Duration) PeerStatus {
 	s := PeerStatus{
 		ID: p.ID, Incarnation: p.Incarnation, Generation: p.Generation, Heard: p.Incarnation != 0, LastHeard: p.LastHeard,
 		Silent: p.Silent, Ready: p.Incarnation != 0 && !p.NotReady, Leaving: p.Leaving, Left: p.Released, ReachesAPI: p.ReachesAPI,
-		HearsUs: p.hears(self), View: p.View.Clone(), HasRecord: p.Committed != nil,
+		ReachesWitness: p.ReachesWitness, CannotServe: p.CannotServe, HearsUs: p.hears(self), View: p.View.Clone(), HasRecord: p.Committed != nil,
 	}
 	if p.GrantUntil > now {
 		s.GrantUntil = p.GrantUntil

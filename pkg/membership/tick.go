@@ -19,6 +19,9 @@ func (m *Machine) Tick(now time.Duration) {
 		m.endQuiet()
 	}
 	if m.lapsed(now) {
+		m.lapse(now)
+	}
+	if m.v.Suspended.Number != 0 && m.v.SuspendedUntil <= now {
 		m.loseQuorum(now)
 	}
 	m.settle(now)
@@ -50,6 +53,7 @@ func (m *Machine) dropGeneration(now time.Duration, burnt model.Generation) {
 	m.events = append(m.events, QuorumLost{View: m.v.View, Burnt: burnt, Generation: m.p.Generation, At: now})
 	m.v.Generation = m.p.Generation
 	m.v.View, m.v.Proposal, m.v.Acted, m.v.ActedInView, m.v.Clean = nil, nil, false, false, false
+	m.v.Suspended, m.v.SuspendedUntil = model.ViewID{}, 0
 	m.dropGrants()
 	m.changed, m.stale = true, true
 }
@@ -82,6 +86,10 @@ func (m *Machine) NextDeadline(now time.Duration) time.Duration {
 	sooner(m.v.QuietUntil)
 	if m.v.Acted {
 		sooner(m.keepingUntil(now))
+	}
+	sooner(m.v.SuspendedUntil)
+	if m.a.witness != 0 {
+		next = min(next, m.witnessDue(now))
 	}
 	return next
 }

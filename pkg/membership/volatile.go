@@ -34,6 +34,12 @@ type Volatile struct {
 	ActedInView bool           `json:"actedInView,omitempty"`
 	Proposal    []model.Member `json:"proposal,omitempty"`
 	Peers       []Peer         `json:"peers,omitempty"`
+
+	// Suspended is the view from which this node is suspended, SuspendedUntil when the stop begins; zero when it is not.
+	Suspended      model.ViewID  `json:"suspended,omitzero"`
+	SuspendedUntil time.Duration `json:"suspendedUntil,omitempty"`
+	// KeptUntil is the last end of keeping that was known.
+	KeptUntil time.Duration `json:"keptUntil,omitempty"`
 }
 
 // SentAt is the local time at which a sequence number was used.
@@ -61,16 +67,23 @@ type Peer struct {
 	OutsideSince time.Duration `json:"outsideSince,omitempty"`
 
 	// The rest is from its last message.
-	NotReady    bool           `json:"notReady,omitempty"`
-	Leaving     bool           `json:"leaving,omitempty"`
-	Released    bool           `json:"released,omitempty"`
-	ReachesAPI  bool           `json:"reachesAPI,omitempty"`
-	Hears       []model.NodeID `json:"hears,omitempty"`
-	View        *View          `json:"view,omitempty"`
-	Proposal    []model.Member `json:"proposal,omitempty"`
-	HighestView uint64         `json:"highestView,omitempty"`
-	Committed   *quorum.Record `json:"committed,omitempty"`
-	Tentative   *quorum.Record `json:"tentative,omitempty"`
+	NotReady   bool `json:"notReady,omitempty"`
+	Leaving    bool `json:"leaving,omitempty"`
+	Released   bool `json:"released,omitempty"`
+	ReachesAPI bool `json:"reachesAPI,omitempty"`
+	// ReachesWitness, CannotServe, Acting, Suspended and Claim are from the message; WitnessUntil is until when the claim counts here.
+	ReachesWitness bool           `json:"reachesWitness,omitempty"`
+	CannotServe    bool           `json:"cannotServe,omitempty"`
+	Acting         bool           `json:"acting,omitempty"`
+	Suspended      model.ViewID   `json:"suspended,omitzero"`
+	Claim          Claim          `json:"claim,omitzero"`
+	WitnessUntil   time.Duration  `json:"witnessUntil,omitempty"`
+	Hears          []model.NodeID `json:"hears,omitempty"`
+	View           *View          `json:"view,omitempty"`
+	Proposal       []model.Member `json:"proposal,omitempty"`
+	HighestView    uint64         `json:"highestView,omitempty"`
+	Committed      *quorum.Record `json:"committed,omitempty"`
+	Tentative      *quorum.Record `json:"tentative,omitempty"`
 }
 
 // clone copies what later steps change in place. Views, proposals and records are replaced, never changed, so they are shared.

@@ -21,7 +21,10 @@ func TestScripts(t *testing.T) {
 			switch d.Cmd {
 			case "record":
 				r = NewRecord(7, 1, idsArg(t, d, "voters"))
-				r.WitnessVotes = d.HasArg("witness")
+				if d.HasArg("witness") {
+					r.Witness = 1
+				}
+				r.WitnessOnly = d.HasArg("only")
 				return fmt.Sprintf("%s\ncounting %v total %d required %d\n", r, r.Counting(), r.Total(), r.Required())
 			case "votes":
 				present := idsArg(t, d, "present")
@@ -79,7 +82,7 @@ func shrinkCommand(t *testing.T, d *datadriven.TestData, r *Record) string {
 			break
 		}
 		next := NewRecord(r.Number+1, 1, left)
-		next.WitnessVotes = r.WitnessVotes
+		next.Witness = r.Witness
 		r = next
 	}
 	return b.String()

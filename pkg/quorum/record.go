@@ -16,10 +16,16 @@ type Record struct {
 	Number uint64 `json:"number"`
 	// Coordinator is the coordinator of the view in which the record was made; 0 for a first formation.
 	Coordinator model.NodeID `json:"coordinator,omitempty"`
-	// Voters are sorted by id. Of an even number the highest does not count, unless WitnessVotes.
+	// Voters are sorted by id. Of an even number the highest does not count, unless a witness votes.
 	Voters []model.NodeID `json:"voters"`
-	// WitnessVotes gives the witness a vote. It counts only beside an even number of voters.
-	WitnessVotes bool `json:"witnessVotes,omitempty"`
+	// Witness is the id of the witness that has a vote, 0 for none. It counts only beside an even number of voters (R5). The id tells
+	// one witness from another: a node that was away while the witness was changed must not count the new one under an old record.
+	Witness uint64 `json:"witness,omitempty"`
+	// WitnessOnly takes the vote from the nodes: only the witness counts (WSFC's "no majority: disk only").
+	WitnessOnly bool `json:"witnessOnly,omitempty"`
+	// Forced says that an operator made the record, or the one before it, without a quorum. It ends with the next record that a
+	// majority of the configured votes takes part in (A40).
+	Forced bool `json:"forced,omitempty"`
 }
 
 // NewRecord returns the record of these voters, sorted and without repetition.
@@ -44,8 +50,15 @@ func (r *Record) Equal(o *Record) bool {
 	if r == nil || o == nil {
 		return r == o
 	}
-	return r.Number == o.Number && r.Coordinator == o.Coordinator && r.WitnessVotes == o.WitnessVotes &&
-		slices.Equal(r.Voters, o.Voters)
+	return r.Number == o.Number && r.Coordinator == o.Coordinator && r.SameVotes(o) && r.Forced == o.Forced
+}
+
+// SameVotes reports whether both give the same votes to the same nodes and witness, whatever their numbers are.
+func (r *Record) SameVotes(o *Record) bool {
+	if r == nil || o == nil {
+		return r == o
+	}
+	return r.Witness == o.Witness && r.WitnessOnly == o.WitnessOnly && slices.Equal(r.Voters, o.Voters)
 }
 
 // Compare orders records by number, then coordinator; nil comes first.
@@ -71,8 +84,14 @@ func (r *Record) String() string {
 		ids[i] = fmt.Sprint(v)
 	}
 	s := fmt.Sprintf("%d/%d voters %s", r.Number, r.Coordinator, strings.Join(ids, ","))
-	if r.WitnessVotes {
+	if r.WitnessOnly {
+		s += " only"
+	}
+	if r.Witness != 0 {
 		s += " witness"
+	}
+	if r.Forced {
+		s += " forced"
 	}
 	return s
 }
@@ -82,16 +101,18 @@ func (r *Record) HasVoter(id model.NodeID) bool {
 	return r != nil && slices.Contains(r.Voters, id)
 }
 
-// witnessCounts says that the witness has a vote: only beside an even number of voters (R5).
-func (r *Record) witnessCounts() bool { return r.WitnessVotes && len(r.Voters)%2 == 0 }
+// WitnessCounts says that the witness has a vote: only beside an even number of voters (R5), or alone.
+func (r *Record) WitnessCounts() bool {
+	return r != nil && r.Witness != 0 && len(r.Voters) > 0 && (r.WitnessOnly || len(r.Voters)%2 == 0)
+}
 
 // Counting returns the voters that count: all of an odd number; of an even number all but the highest, unless the witness
-// makes the number odd (R5).
+// makes the number odd (R5). With WitnessOnly none does.
 func (r *Record) Counting() []model.NodeID {
-	if r == nil || len(r.Voters) == 0 {
+	if r == nil || len(r.Voters) == 0 || r.WitnessOnly {
 		return nil
 	}
-	if len(r.Voters)%2 == 0 && !r.witnessCounts() {
+	if len(r.Voters)%2 == 0 && !r.WitnessCounts() {
 		return r.Voters[:len(r.Voters)-1]
 	}
 	return r.Voters
@@ -100,7 +121,7 @@ func (r *Record) Counting() []model.NodeID {
 // Total is the number of votes that count, the witness's included.
 func (r *Record) Total() int {
 	n := len(r.Counting())
-	if n > 0 && r.witnessCounts() {
+	if r.WitnessCounts() {
 		n++
 	}
 	return n
@@ -117,7 +138,7 @@ func (r *Record) Votes(has func(model.NodeID) bool, witnessHeld bool) int {
 			n++
 		}
 	}
-	if witnessHeld && r != nil && r.witnessCounts() {
+	if witnessHeld && r.WitnessCounts() {
 		n++
 	}
 	return n
@@ -134,16 +155,16 @@ const Lapsed time.Duration = -1
 // QuorateUntil returns when the last majority ends of votes that are leases: until gives the expiry of a node's vote and
 // witness that of the witness's, both Lapsed when not held. It returns Lapsed when all votes together are no majority.
 func (r *Record) QuorateUntil(until func(model.NodeID) time.Duration, witness time.Duration) time.Duration {
-	counting := r.Counting()
-	if len(counting) == 0 {
+	if r.Total() == 0 {
 		return Lapsed
 	}
+	counting := r.Counting()
 	var few [16]time.Duration
 	expiries := few[:0]
 	for _, id := range counting {
 		expiries = append(expiries, until(id))
 	}
-	if r.witnessCounts() {
+	if r.WitnessCounts() {
 		expiries = append(expiries, witness)
 	}
 	slices.SortFunc(expiries, func(a, b time.Duration) int { return cmp.Compare(b, a) })

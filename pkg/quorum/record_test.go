@@ -18,7 +18,9 @@ func TestMajoritiesMeet(t *testing.T) {
 			voters = append(voters, id+1)
 		}
 		r := NewRecord(1, 0, voters)
-		r.WitnessVotes = witness
+		if witness {
+			r.Witness = 1
+		}
 		in := func(set uint16) func(model.NodeID) bool {
 			return func(id model.NodeID) bool { return set&(1<<id) != 0 }
 		}

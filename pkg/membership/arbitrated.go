@@ -1,0 +1,201 @@
+package membership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quorum"
+)
+
+// WitnessDone takes the outcome of the operation on the witness that is under way. One that answers another serial is ignored: the
+// witness was changed meanwhile.
+func (m *Machine) WitnessDone(now time.Duration, r WitnessResult) {
+	a := &m.a
+	if a.op == nil || a.op.Serial != r.Serial {
+		return
+	}
+	op := *a.op
+	a.op = nil
+	switch {
+	case r.Err != "":
+		m.witnessFailed(now, r.Err)
+	case r.Conflict:
+		// It is not as it was read: somebody else acted, or the target has lost its registrations. It is read again.
+		m.witnessReached()
+		a.registered, a.victims, a.next = false, nil, now
+	default:
+		m.witnessReached()
+		m.witnessDid(now, op, r)
+	}
+	m.settle(now)
+}
+
+func (m *Machine) witnessReached() {
+	if !m.a.reached {
+		m.a.reached, m.a.trouble, m.changed = true, "", true
+	}
+}
+
+// witnessFailed notes a failure. What the holder counts goes on to its end: nothing renews it.
+func (m *Machine) witnessFailed(now time.Duration, err string) {
+	a := &m.a
+	m.changed = m.changed || a.reached
+	a.reached, a.trouble, a.victims = false, err, nil
+	a.next = now + m.cfg.Interval
+	a.rest = a.next
+}
+
+func (m *Machine) witnessDid(now time.Duration, op WitnessOp, r WitnessResult) {
+	a := &m.a
+	switch op.Act {
+	case WitnessLook:
+		a.next, a.started = max(now, a.issued+m.cfg.Interval), a.issued
+		if r.Holder == m.witnessKey() {
+			m.defend(now, r)
+		} else {
+			m.challenge(now, r)
+		}
+	case WitnessRegister:
+		a.registered, a.since = true, now
+	case WitnessRemove:
+		if a.victims = a.victims[1:]; len(a.victims) == 0 {
+			m.renewWitness(now)
+		}
+	case WitnessTake:
+		// It counts after a look: what another holder has written is read first (R8b, R8g).
+		a.holding, a.loaded, a.registered, a.useless = true, false, false, 0
+		a.until, a.victims, a.next = quorum.Lapsed, nil, now
+	case WitnessRelease:
+		m.witnessGone()
+		a.next = now + m.cfg.Interval
+	case WitnessLoad:
+		m.witnessRead(now, r.Content)
+	case WitnessSave:
+		a.saved, m.changed = op.Content, true
+	}
+}
+
+// defend is the holder's part of a look: challengers are removed, and the vote counts from the start of a look that found none, or of
+// one all of whose challengers were removed (R8b).
+func (m *Machine) defend(now time.Duration, r WitnessResult) {
+	a := &m.a
+	a.holding, a.registered = true, false
+	me := m.witnessKey()
+	a.victims = slices.DeleteFunc(slices.Clone(r.Registered), func(k WitnessKey) bool { return k == me })
+	if !enforced(R8b) {
+		a.victims = nil
+	}
+	if len(a.victims) == 0 {
+		m.renewWitness(now)
+	}
+}
+
+// renewWitness counts the vote from the start of the last look, once what is written on the witness is known here.
+func (m *Machine) renewWitness(now time.Duration) {
+	a := &m.a
+	if !a.loaded {
+		return
+	}
+	if a.until <= now {
+		m.changed, m.stale = true, true
+	}
+	a.until = a.started + m.cfg.witnessHold()
+}
+
+// witnessGone ends the holder's part.
+func (m *Machine) witnessGone() {
+	a := &m.a
+	if a.holding {
+		m.changed, m.stale = true, true
+	}
+	a.holding, a.loaded, a.useless = false, false, 0
+	a.until, a.victims = quorum.Lapsed, nil
+}
+
+// challenge is everybody else's part of a look: stand, and take the witness when the view wants it and the wait is over. The wait
+// begins again when the holder has changed (R8e).
+func (m *Machine) challenge(now time.Duration, r WitnessResult) {
+	a := &m.a
+	m.witnessGone()
+	switch {
+	case m.p.Committed == nil: // R11: no vote, no challenge
+	case !slices.Contains(r.Registered, m.witnessKey()):
+		a.registered, a.rival = false, r.Holder
+		m.ask(now, WitnessOp{Act: WitnessRegister})
+	case !a.registered || a.rival != r.Holder && enforced(R8e):
+		a.registered, a.since, a.rival = true, now, r.Holder
+	case m.takesNow(now) && a.issued >= a.since+m.challengeWait(now):
+		m.ask(now, WitnessOp{Act: WitnessTake, Victim: r.Holder})
+	}
+}
+
+// witnessRead takes over what was written on the witness before this node held it (R8g). A view above the one in which this node was
+// suspended says that others have acted without it.
+func (m *Machine) witnessRead(now time.Duration, c WitnessContent) {
+	a := &m.a
+	a.loaded, a.saved, a.next = true, c, now
+	if enforced(R8g) {
+		if quorum.Compare(c.Committed, m.p.Committed) > 0 {
+			m.commit(c.Committed, now)
+		}
+		if quorum.Compare(c.Tentative, m.p.Committed) > 0 {
+			m.hold(c.Tentative)
+		}
+	}
+	if m.v.Suspended.Number != 0 && c.View.Number > m.v.Suspended.Number {
+		m.loseQuorum(now)
+	}
+}
+
+// witnessVote is until when the vote of the witness counts, of those peers that count. To act, the witness must carry this very view:
+// so whoever takes it next knows that somebody may have acted.
+func (m *Machine) witnessVote(counts func(*Peer) bool, acting bool) time.Duration {
+	a := &m.a
+	carries := func(id model.ViewID) bool { return !acting || m.v.View != nil && id == m.v.View.ID }
+	until := quorum.Lapsed
+	if a.holding && carries(a.saved.View) {
+		until = a.until
+	}
+	for i := range m.v.Peers {
+		p := &m.v.Peers[i]
+		if p.WitnessUntil > until && p.Claim.Witness == a.witness && counts(p) && carries(p.Claim.View) {
+			until = p.WitnessUntil
+		}
+	}
+	return until
+}
+
+// recordOnWitness reports whether the witness is no hindrance to committing a record: it is written there, or the witness's vote is not
+// needed for it (R8g).
+func (m *Machine) recordOnWitness(r *quorum.Record, now time.Duration) bool {
+	members := ids(m.v.View.Members)
+	has := func(id model.NodeID) bool { return slices.Contains(members, id) && m.hasVote(id) }
+	needed := slices.ContainsFunc(m.binding(members), func(b *quorum.Record) bool {
+		return !b.Equal(r) && b.WitnessCounts() && !b.Quorate(has, false)
+	})
+	if !needed || !enforced(R8g) {
+		return true
+	}
+	if m.a.holding {
+		return quorum.Compare(m.a.saved.newest(), r) >= 0
+	}
+	p := m.peer(m.claimant(now))
+	return p != nil && p.Claim.holds(r)
+}
+
+// witnessStatus pictures the witness for Status.
+func (m *Machine) witnessStatus(now time.Duration) WitnessStatus {
+	a := &m.a
+	s := WitnessStatus{ID: a.witness, Reached: a.reached, Trouble: a.trouble}
+	if a.witness == 0 {
+		return s
+	}
+	if a.holding && a.until > now {
+		s.Holding, s.Until, s.Holder = true, a.until, m.cfg.Self
+	} else if m.v.View != nil {
+		s.Holder = m.claimant(now)
+	}
+	s.Counts = s.Holder != 0 && m.p.Committed != nil && m.p.Committed.Witness == a.witness
+	return s
+}

@@ -1,0 +1,139 @@
+package membership
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quorum"
+)
+
+// WitnessConfig names the witness that the cluster's QuorumConfig asks for; the zero value is none.
+type WitnessConfig struct {
+	// ID tells this witness from every other, 0 for none: a record names the witness that votes by it.
+	ID uint64
+	// Only gives the vote to the witness alone (mode DiskOnly).
+	Only bool
+	// Previous is the witness that was configured before, 0 for none. While the committed record names it, it is this one that is held,
+	// so that a change of the witness makes no gap.
+	Previous uint64
+}
+
+// WitnessKey is under what a node's incarnation stands or holds at a witness; the zero key is nobody's.
+type WitnessKey struct {
+	Node        model.NodeID `json:"node"`
+	Incarnation uint32       `json:"incarnation"`
+}
+
+// witnessIncarnation is how many bits of the incarnation fit a reservation key.
+const witnessIncarnation = 1<<28 - 1
+
+func (k WitnessKey) String() string {
+	if k == (WitnessKey{}) {
+		return "nobody"
+	}
+	return fmt.Sprintf("%d.%d", k.Node, k.Incarnation)
+}
+
+// WitnessAct is one operation on a witness.
+type WitnessAct string
+
+// Acts on a witness (R8). All but Look, Register and Load are the holder's, or make the holder.
+const (
+	// WitnessLook reads who holds the witness and who is registered.
+	WitnessLook WitnessAct = "Look"
+	// WitnessRegister stands as a challenger.
+	WitnessRegister WitnessAct = "Register"
+	// WitnessRemove takes the registration of Victim away.
+	WitnessRemove WitnessAct = "Remove"
+	// WitnessTake preempts Victim, or reserves a free witness when Victim is nobody.
+	WitnessTake WitnessAct = "Take"
+	// WitnessRelease gives the witness up.
+	WitnessRelease WitnessAct = "Release"
+	// WitnessLoad reads what is written on it.
+	WitnessLoad WitnessAct = "Load"
+	// WitnessSave writes Content on it.
+	WitnessSave WitnessAct = "Save"
+)
+
+// WitnessOp is what the caller does next with a witness. One is out at a time; WitnessDone answers it, however late.
+type WitnessOp struct {
+	Serial uint64
+	// Witness is the id of the witness that it is for.
+	Witness uint64
+	Act     WitnessAct
+	Me      WitnessKey
+	Victim  WitnessKey
+	Content WitnessContent
+}
+
+// WitnessContent is what the protocol keeps on a witness: the vote records, and the view that the witness's vote was last counted in.
+type WitnessContent struct {
+	View                 model.ViewID
+	Committed, Tentative *quorum.Record
+}
+
+// equal compares what Save would write.
+func (c WitnessContent) equal(o WitnessContent) bool {
+	return c.View == o.View && c.Committed.Equal(o.Committed) && c.Tentative.Equal(o.Tentative)
+}
+
+// newest is the highest record in it.
+func (c WitnessContent) newest() *quorum.Record {
+	if quorum.Compare(c.Tentative, c.Committed) > 0 {
+		return c.Tentative
+	}
+	return c.Committed
+}
+
+// WitnessResult answers a WitnessOp.
+type WitnessResult struct {
+	Serial uint64
+	// Err says why it failed; empty when it did not. A failed operation may have taken effect, or may still do.
+	Err string
+	// Conflict says that the witness refused it: it is not as the operation assumed.
+	Conflict bool
+	// Holder and Registered answer Look; Registered may name the holder too.
+	Holder     WitnessKey
+	Registered []WitnessKey
+	// Content answers Load.
+	Content WitnessContent
+}
+
+// Claim is what the holder of a witness tells its view (R8d).
+type Claim struct {
+	Witness uint64 `json:"witness"`
+	// Remaining is how long the holder's vote still counts. Others count less of it (R4).
+	Remaining time.Duration `json:"remaining"`
+	// View is the view that is written on the witness: the vote allows to act in no other.
+	View model.ViewID `json:"view"`
+	// Record and Coordinator name the highest vote record that is written on it (R8g).
+	Record      uint64       `json:"record"`
+	Coordinator model.NodeID `json:"coordinator"`
+}
+
+// holds reports whether the claim says that this record is on the witness.
+func (c Claim) holds(r *quorum.Record) bool {
+	return quorum.Compare(&quorum.Record{Number: c.Record, Coordinator: c.Coordinator}, r) >= 0
+}
+
+// news reports whether a later claim says more than that time has passed.
+func (c Claim) news(o Claim) bool {
+	return c.Witness != o.Witness || c.View != o.View || c.Record != o.Record || c.Coordinator != o.Coordinator
+}
+
+// WitnessStatus is how this node stands at the witness, for Status.
+type WitnessStatus struct {
+	// ID of the witness that is in use; 0 for none.
+	ID uint64
+	// Holding says that this node holds it, Until how long its vote counts; 0 when it does not.
+	Holding bool
+	Until   time.Duration
+	// Reached says that the last operation did not fail; Trouble says why it did.
+	Reached bool
+	Trouble string
+	// Holder is the node that is known to hold it, here or by a member's word; 0 when nobody is.
+	Holder model.NodeID
+	// Counts says that the view counts the vote of the witness now.
+	Counts bool
+}
