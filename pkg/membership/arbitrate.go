@@ -63,10 +63,22 @@ func (c Config) WitnessWait() time.Duration {
 	return c.witnessWait()
 }
 
-// witness is the one in use: that of the configuration, or the previous one while the committed record still names it.
+// witness is the one in use: that of the configuration, or an earlier one while a vote record still names it.
 func (m *Machine) witness() uint64 {
-	if c := m.knownCommitted(); c != nil && c.Witness != 0 && c.Witness == m.cfg.Witness.Previous {
-		return c.Witness
+	if len(m.cfg.Witness.Earlier) == 0 {
+		return m.cfg.Witness.ID
+	}
+	committed := m.knownCommitted()
+	records := []*quorum.Record{committed, m.p.Tentative}
+	for i := range m.v.Peers {
+		if p := &m.v.Peers[i]; m.cfg.has(p.ID) && !p.Silent && quorum.Compare(p.Tentative, committed) > 0 {
+			records = append(records, p.Tentative)
+		}
+	}
+	for _, r := range records {
+		if r != nil && slices.Contains(m.cfg.Witness.Earlier, r.Witness) {
+			return r.Witness
+		}
 	}
 	return m.cfg.Witness.ID
 }
@@ -122,7 +134,7 @@ func (m *Machine) ask(now time.Duration, op WitnessOp) {
 // content is what belongs on the witness now.
 func (m *Machine) content() WitnessContent {
 	c := WitnessContent{View: m.a.saved.View, Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone()}
-	if m.v.View != nil && m.v.View.ID.Number >= c.View.Number {
+	if m.v.View != nil && m.v.View.ID.Number > c.View.Number {
 		c.View = m.v.View.ID
 	}
 	return c

@@ -135,6 +135,15 @@ func (m *Machine) challenge(now time.Duration, r WitnessResult) {
 func (m *Machine) witnessRead(now time.Duration, c WitnessContent) {
 	a := &m.a
 	a.loaded, a.saved, a.next = true, c, now
+	// R3: where the witness alone votes, two quorate sets need share no node, and it is here that they meet. A view with a number that
+	// is spent there needs a higher one.
+	spent := c.View.Number
+	if m.v.View != nil && c.View != m.v.View.ID && spent >= m.v.View.ID.Number {
+		spent++
+	}
+	if spent > m.p.HighestView {
+		m.p.HighestView, m.persist, m.changed = spent, true, true
+	}
 	if enforced(R8g) {
 		if quorum.Compare(c.Committed, m.p.Committed) > 0 {
 			m.commit(c.Committed, now)

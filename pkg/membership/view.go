@@ -57,12 +57,16 @@ func (m *Machine) number(want []model.Member, now time.Duration) bool {
 	return true
 }
 
-// numberSpent reports whether the same set needs another number: a member has persisted a higher one without carrying this view,
-// so it will never adopt it (R3), or a vote record is wanted and the view's number was used for one already (R5).
+// numberSpent reports whether the same set needs another number: a member has persisted a higher one, or this one without carrying this
+// view, so it will never adopt it, or has read it from the witness (R3), or a vote record is wanted and the view's number was used for one already (R5).
 func (m *Machine) numberSpent() bool {
 	view := m.v.View
+	if m.p.HighestView > view.ID.Number {
+		return true // read from the witness
+	}
 	for _, o := range view.Members {
-		if p := m.peer(o.ID); p != nil && !p.View.Equal(view) && p.HighestView >= view.ID.Number {
+		p := m.peer(o.ID)
+		if p != nil && (p.HighestView > view.ID.Number || !p.View.Equal(view) && p.HighestView == view.ID.Number) {
 			return true
 		}
 	}

@@ -14,9 +14,9 @@ type WitnessConfig struct {
 	ID uint64
 	// Only gives the vote to the witness alone (mode DiskOnly).
 	Only bool
-	// Previous is the witness that was configured before, 0 for none. While the committed record names it, it is this one that is held,
-	// so that a change of the witness makes no gap.
-	Previous uint64
+	// Earlier are witnesses that were configured before. While a vote record names one of them, it is that one that is held, so that a
+	// change of the witness makes no gap.
+	Earlier []uint64
 }
 
 // WitnessKey is under what a node's incarnation stands or holds at a witness; the zero key is nobody's.

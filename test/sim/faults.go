@@ -10,12 +10,15 @@ import (
 type Weights struct {
 	Isolate, Split, OneWay, OneNetwork, Degrade, Heal           int
 	Freeze, Crash, CrashLost, Reboot, Leave, LoseDisk, Reconfig int
+	// Witness disturbs the witness, if there is one; NewWitness configures another.
+	Witness, NewWitness int
 }
 
 // DefaultWeights are those of an ordinary storm.
 var DefaultWeights = Weights{
 	Isolate: 8, Split: 8, OneWay: 10, OneNetwork: 4, Degrade: 6, Heal: 14,
 	Freeze: 10, Crash: 10, CrashLost: 3, Reboot: 6, Leave: 2, Reconfig: 1,
+	Witness: 8, NewWitness: 1,
 }
 
 // Storm makes faults for this long, with pauses of 20 ms to gap between them.
@@ -53,6 +56,8 @@ func (w *World) fault(weights Weights) {
 		{weights.LoseDisk, func() { w.reboot(h, true) }},
 		{weights.Leave, func() { w.leave(h) }},
 		{weights.Reconfig, w.reconfigure},
+		{weights.Witness, func() { w.disturbWitness(h) }},
+		{weights.NewWitness, w.newWitness},
 	}
 	total := 0
 	for _, f := range faults {
@@ -163,25 +168,20 @@ func (w *World) leave(h *Host) {
 func (w *World) reconfigure() {
 	w.cfg.Threshold = 3 + w.rng.IntN(4)
 	w.trace("config threshold %d", w.cfg.Threshold)
-	for _, h := range w.Hosts {
-		w.After(w.between(0, 2*time.Second), func() {
-			if h.machine == nil || h.frozen || h.busy {
-				return
-			}
-			cfg := w.cfg
-			cfg.Self = h.id
-			h.step(func(now time.Duration) {
-				if err := h.machine.SetConfig(cfg, now); err != nil {
-					w.fail("host %d: %v", h.id, err)
-				}
-			})
-		})
+	w.setConfig(2 * time.Second)
+}
+
+// newWitness configures another witness, or another mode.
+func (w *World) newWitness() {
+	if w.cfg.Witness.ID != 0 {
+		w.ChangeWitness(w.chance(0.2), 2*time.Second)
 	}
 }
 
 // Calm mends the network and switches everything on.
 func (w *World) Calm() {
 	w.Heal()
+	w.healWitness()
 	for _, h := range w.Hosts {
 		h.Thaw()
 		if h.machine == nil {

@@ -23,6 +23,8 @@ type Host struct {
 	machine *membership.Machine
 	// life invalidates timers of an earlier process; boots counts the boots.
 	life int
+	// boots tells what was begun before a power cut from what was begun after it.
+	boots int
 	// disk survives everything but its loss, tmpfs a crash of the process.
 	disk  *membership.Persistent
 	tmpfs *membership.Volatile
@@ -35,7 +37,10 @@ type Host struct {
 	busy    bool // in fsync
 	pending *membership.Ready
 	inbox   []*membership.Message
-	wake    time.Duration // true time of the next tick
+	answers []membership.WitnessResult
+	// cannotServe says that no client network works.
+	cannotServe bool
+	wake        time.Duration // true time of the next tick
 
 	// agent runs beside the machine; nil in a world of membership alone.
 	agent Agent
@@ -90,6 +95,7 @@ func (h *Host) launch() {
 	}
 	h.life++
 	h.machine, h.frozen, h.busy, h.pending, h.inbox, h.wake = m, false, false, nil, nil, 0
+	h.answers = nil
 	st := m.Status(h.local())
 	h.w.trace("host %d launch %v incarnation %d view %s", h.id, st.Self, st.Incarnation, viewString(st.View))
 	switch {
@@ -99,6 +105,9 @@ func (h *Host) launch() {
 		h.cleanLater()
 	}
 	h.step(m.Tick)
+	if h.cannotServe {
+		h.serve()
+	}
 }
 
 // reload passes the tmpfs through its encoding, as a real agent does.
@@ -190,11 +199,14 @@ func (h *Host) synced(life int) {
 
 // drain reads the socket empty before any timer is looked at (freeze and thaw), and carries out what comes of it at once.
 func (h *Host) drain() {
-	msgs := h.inbox
-	h.inbox = nil
+	msgs, answers := h.inbox, h.answers
+	h.inbox, h.answers = nil, nil
 	h.step(func(now time.Duration) {
 		for _, msg := range msgs {
 			h.take(now, msg)
+		}
+		for _, r := range answers {
+			h.machine.WitnessDone(now, r)
 		}
 		h.machine.Tick(now)
 	})
@@ -223,6 +235,9 @@ func (h *Host) finish(rd *membership.Ready) {
 	}
 	for i := range rd.Messages {
 		h.w.net.send(h.id, &rd.Messages[i])
+	}
+	if rd.Witness != nil {
+		h.w.witnesses[rd.Witness.Witness].begin(h, *rd.Witness)
 	}
 	if left {
 		h.w.check.gone(h)
@@ -290,8 +305,12 @@ func (h *Host) PowerOff() {
 	h.w.trace("host %d loses power", h.id)
 	h.w.check.gone(h)
 	h.off()
+	h.boots++
 	h.tmpfs = nil
 	h.stopped(true)
+	for _, d := range h.w.witnesses {
+		d.busy[h.id] = false
+	}
 }
 
 // PowerOn boots the host.
@@ -348,8 +367,8 @@ func (h *Host) describe() string {
 		return "off"
 	}
 	st := h.Status()
-	return fmt.Sprintf("%v ready=%t acting=%t keeping=%t view %s proposal %v highest %d committed [%s] tentative [%s] frozen=%t",
-		st.Self, st.Ready, st.Acting, st.Keeping, viewString(st.View), st.Proposal, st.HighestView, st.Committed, st.Tentative, h.frozen)
+	return fmt.Sprintf("%v ready=%t acting=%t keeping=%t witness=%+v view %s proposal %v highest %d committed [%s] tentative [%s] frozen=%t",
+		st.Self, st.Ready, st.Acting, st.Keeping, st.Witness, viewString(st.View), st.Proposal, st.HighestView, st.Committed, st.Tentative, h.frozen)
 }
 
 func viewString(v *membership.View) string {
@@ -369,6 +388,8 @@ func eventString(e membership.Event) string {
 		return fmt.Sprintf("loses quorum of %s, burns generation %d", viewString(e.View), e.Burnt)
 	case membership.RecordCommitted:
 		return fmt.Sprintf("commits record %s", &e.Record)
+	case membership.Suspended:
+		return fmt.Sprintf("is suspended from %s until %v", viewString(e.View), e.Until)
 	case membership.Left:
 		return "has left"
 	}

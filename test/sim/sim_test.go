@@ -19,6 +19,7 @@ var (
 func storm(seed uint64, weights Weights, live bool, trace io.Writer) error {
 	w := NewWorld(Options{
 		Seed: seed, Nodes: 2 + int(seed%6), Networks: 1 + int(seed/6%2), StaticVotes: seed%5 == 0, Drift: true, Trace: trace,
+		Witness: seed%2 == 0, WitnessOnly: seed%14 == 0,
 	})
 	w.Storm(15*time.Second, w.between(100*time.Millisecond, 2500*time.Millisecond), weights)
 	if err := w.Run(16 * time.Second); err != nil {

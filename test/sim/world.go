@@ -20,6 +20,8 @@ type Options struct {
 	Networks int
 	// StaticVotes turns dynamic votes off.
 	StaticVotes bool
+	// Witness configures a witness; WitnessOnly lets it alone vote (DiskOnly).
+	Witness, WitnessOnly bool
 	// Drift lets each clock run up to 1% fast or slow.
 	Drift bool
 	// Trace receives a line for each thing that happens; nil for none.
@@ -38,9 +40,11 @@ type World struct {
 
 	Hosts []*Host
 	net   *network
-	check *checker
-	cfg   membership.Config
-	err   error
+	// witnesses by id: the configured one and those before it.
+	witnesses map[uint64]*witnessDisk
+	check     *checker
+	cfg       membership.Config
+	err       error
 	// observe is called after every event; nil for nobody.
 	observe func()
 }
@@ -71,6 +75,11 @@ func (q *eventQueue) Pop() any {
 func NewWorld(opts Options) *World {
 	w := &World{opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0x9e3779b97f4a7c15))}
 	w.cfg = membership.Config{Interval: 250 * time.Millisecond, Threshold: 4, DynamicVotes: !opts.StaticVotes}
+	w.witnesses = map[uint64]*witnessDisk{}
+	if opts.Witness || opts.WitnessOnly {
+		w.witnesses[1] = newWitnessDisk(w)
+		w.cfg.Witness = membership.WitnessConfig{ID: 1, Only: opts.WitnessOnly}
+	}
 	var voters []model.NodeID
 	for i := range opts.Nodes {
 		id := model.NodeID(i + 1)
@@ -85,6 +94,9 @@ func NewWorld(opts Options) *World {
 	first := quorum.NewRecord(1, 0, voters)
 	for _, h := range w.Hosts {
 		h.boot()
+	}
+	for _, h := range w.Hosts {
+		w.RunUntil(10*time.Millisecond, func() bool { return !h.busy })
 		h.step(func(now time.Duration) {
 			if err := h.machine.Form(*first, now); err != nil {
 				w.fail("form on %d: %v", h.id, err)
@@ -153,6 +165,9 @@ func (w *World) Settled(ids ...model.NodeID) bool {
 			return false
 		}
 		if !w.opts.StaticVotes && (st.Tentative != nil || st.Committed == nil || len(st.Committed.Voters) != len(ids)) {
+			return false
+		}
+		if c := w.cfg.Witness; c.ID != 0 && (!st.Witness.Counts || st.Committed.Witness != c.ID || st.Committed.WitnessOnly != c.Only) {
 			return false
 		}
 		first = st.View
