@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/quorate/quorate/pkg/bounded"
 	"github.com/quorate/quorate/pkg/reservation"
 	"github.com/quorate/quorate/pkg/witness"
 )
@@ -13,7 +14,9 @@ import (
 // maxAttentions bounds the retries of a command that ended in UNIT ATTENTION, which a target tells a host once after each event.
 const maxAttentions = 8
 
-// Device is the witness on a disk.
+// Device is the witness on a disk. Commands that change the reservation are waited for to their end, whatever the caller's patience:
+// the kernel aborts them after a time of its own. One that the caller believes to be over must not take the witness later. (Async
+// does not keep the caller waiting.)
 type Device struct {
 	name    string
 	cluster uint64
@@ -24,6 +27,8 @@ type Device struct {
 	id uint64
 	// marked has the marks that are known to be set.
 	marked map[int]bool
+	// unsettled is set while a preempt that was left behind in the kernel may still reach the disk.
+	unsettled bool
 }
 
 var _ witness.Device = (*Device)(nil)
@@ -95,6 +100,10 @@ func (d *Device) Register(ctx context.Context, me reservation.Key) error {
 	if err != nil {
 		return err
 	}
+	if err := d.settle(ctx); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
 	if olderOf(st, me) != 0 {
 		// First without a key: a holder that only changed its key would go on holding, without having waited (R8e).
 		if err := d.send("unregister", func() error { return d.pr.RegisterIgnore(ctx, 0) }); err != nil {
@@ -122,6 +131,19 @@ func (d *Device) Register(ctx context.Context, me reservation.Key) error {
 	return nil
 }
 
+// settle makes sure that no preempt of an earlier challenge can still arrive. It would take the witness with a registration that has
+// not waited.
+func (d *Device) settle(ctx context.Context) error {
+	if !d.unsettled {
+		return nil
+	}
+	if err := d.send("reset", func() error { return d.pr.LUNReset(context.WithoutCancel(ctx)) }); err != nil {
+		return fmt.Errorf("an earlier preempt may still be under way, and cannot be aborted; restart the agent if this stays: %w", err)
+	}
+	d.unsettled = false
+	return nil
+}
+
 // olderOf is a key of me's node that is not me; one that does not hold comes first. 0 if there is none.
 func olderOf(st witness.Status, me reservation.Key) (older reservation.Key) {
 	for _, k := range st.Keys {
@@ -145,7 +167,7 @@ func (d *Device) Remove(ctx context.Context, me reservation.Key, victims ...rese
 		if v == me || v == 0 || !st.Registered(v) {
 			continue
 		}
-		err := d.send("preempt", func() error { return d.pr.PreemptAbort(ctx, me, v) })
+		err := d.send("preempt", func() error { return d.pr.PreemptAbort(context.WithoutCancel(ctx), me, v) })
 		if err == nil {
 			continue
 		}
@@ -173,12 +195,7 @@ func (d *Device) Take(ctx context.Context, me, holder reservation.Key) error {
 		if !st.Registered(me) || st.Holder != holder {
 			return d.conflict(st, me)
 		}
-		if holder == 0 {
-			err = d.send("reserve", func() error { return d.pr.Reserve(ctx, me) })
-		} else {
-			err = d.send("preempt", func() error { return d.pr.PreemptAbort(ctx, me, holder) })
-		}
-		if err != nil && !errors.Is(err, witness.ErrConflict) {
+		if err := d.seize(ctx, me, holder); err != nil && !errors.Is(err, witness.ErrConflict) {
 			return err
 		}
 		// What counts is what is read back: a first try whose answer was lost makes its repetition a conflict.
@@ -192,12 +209,25 @@ func (d *Device) Take(ctx context.Context, me, holder reservation.Key) error {
 	return d.ensureHeader(ctx)
 }
 
+func (d *Device) seize(ctx context.Context, me, holder reservation.Key) error {
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	if holder == 0 {
+		err = d.send("reserve", func() error { return d.pr.Reserve(ctx, me) })
+	} else {
+		err = d.send("preempt", func() error { return d.pr.PreemptAbort(ctx, me, holder) })
+	}
+	d.unsettled = d.unsettled || errors.Is(err, bounded.ErrHung)
+	return err
+}
+
 // Release releases the reservation, and keeps the registration.
 func (d *Device) Release(ctx context.Context, me reservation.Key) error {
 	st, err := d.status(ctx)
 	if err != nil || st.Holder != me {
 		return err
 	}
+	ctx = context.WithoutCancel(ctx)
 	release := func() error { return d.pr.Release(ctx, me) }
 	if err := d.send("release", release); err != nil {
 		return err
@@ -225,7 +255,7 @@ func (d *Device) Unregister(ctx context.Context, me reservation.Key) error {
 	if err := d.Release(ctx, me); err != nil {
 		return err
 	}
-	return d.send("unregister", func() error { return d.pr.Register(ctx, me, 0) })
+	return d.send("unregister", func() error { return d.pr.Register(context.WithoutCancel(ctx), me, 0) })
 }
 
 // status reads the reservation, and refuses a disk that is not for this cluster's witness.

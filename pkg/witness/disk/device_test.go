@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/quorate/quorate/pkg/bounded"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/quorum"
 	"github.com/quorate/quorate/pkg/reservation"
@@ -202,6 +203,37 @@ func TestRefuses(t *testing.T) {
 				t.Errorf("got %v, want %v that says %q", err, tc.want, tc.text)
 			}
 		})
+	}
+}
+
+// TestLatePreempt: after a preempt that was left behind in the kernel, nobody stands again before it is surely dead. Were it to arrive
+// afterwards, it would take the witness with a registration that has not waited.
+func TestLatePreempt(t *testing.T) {
+	m := newMemory()
+	_, holder := held(t, m)
+	b, keyB := over(m)(t, 2), witnesstest.Key(t, 2, 1)
+	must(t, b.Register(t.Context(), keyB))
+	stuck := true
+	m.target.Before = func(host string, s reservation.Service) error {
+		if host == "2" && (s == reservation.ServicePreemptAbort || s == reservation.ServiceLUNReset) && stuck {
+			return fmt.Errorf("%w: %w", reservation.ErrPath, bounded.ErrHung)
+		}
+		return nil
+	}
+	if err := b.Take(t.Context(), keyB, holder); !errors.Is(err, witness.ErrUnreachable) {
+		t.Fatalf("a preempt that hangs: %v", err)
+	}
+	if err := b.Register(t.Context(), keyB); !errors.Is(err, witness.ErrUnreachable) {
+		t.Errorf("standing again while it hangs: %v, want %v", err, witness.ErrUnreachable)
+	}
+	stuck = false
+	must(t, b.Register(t.Context(), keyB))
+	if m.target.Resets != 1 {
+		t.Errorf("%d resets of the disk, want one, which aborts what hangs", m.target.Resets)
+	}
+	must(t, b.Register(t.Context(), keyB))
+	if m.target.Resets != 1 {
+		t.Errorf("%d resets of the disk after it has settled, want one", m.target.Resets)
 	}
 }
 

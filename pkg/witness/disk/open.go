@@ -3,6 +3,8 @@ package disk
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -12,12 +14,13 @@ import (
 
 // Options of a disk witness.
 type Options struct {
-	// Device is the disk's path on this host: a block device, or a file that a file server with reservations keeps.
+	// Device is the disk's path on this host: a block device (SCSI, NVMe, or the device of a multipath disk), or a file of simulated
+	// hosts, whose file server offers reservations.
 	Device string
 	// Cluster is the cluster's id.
 	Cluster uint64
-	// Reserve opens the disk's reservation.
-	Reserve func(path string) (reservation.Device, error)
+	// Nexus is this host's name towards a file's reservation.
+	Nexus string
 }
 
 // Open returns the witness on a disk.
@@ -26,9 +29,9 @@ func Open(ctx context.Context, o Options) (witness.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	pr, err := o.Reserve(o.Device)
+	pr, err := reserve(o)
 	if err != nil {
-		return nil, errors.Join(translateOpen(o.Device, err), data.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %w", witness.ErrNoReservations, err), data.Close())
 	}
 	d, err := New(ctx, o.Device, pr, data, o.Cluster)
 	if err != nil {
@@ -37,7 +40,18 @@ func Open(ctx context.Context, o Options) (witness.Device, error) {
 	return d, nil
 }
 
+func reserve(o Options) (reservation.Device, error) {
+	info, err := os.Stat(o.Device)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().IsRegular() {
+		return reservation.OpenFile(o.Device, o.Nexus)
+	}
+	return reservation.OpenDisk(o.Device)
+}
+
 // unsupported says that the disk, or the kernel's driver for it, has no persistent reservations.
 func unsupported(err error) bool {
-	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.ENOSYS)
+	return errors.Is(err, reservation.ErrUnsupported) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.ENOSYS)
 }
