@@ -30,6 +30,9 @@ build: setup ## Build the binaries into bin/.
 	@$(GO_BUILD) -o $(BIN)/quorate-agent ./cmd/agent
 	@$(GO_BUILD) -o $(BIN)/quorate-manager ./cmd/manager
 	@$(GO_BUILD) -o $(BIN)/quorate-lab ./cmd/lab
+	@$(GO_BUILD) -o $(BIN)/kubectl-quorate ./cmd/kubectl-quorate
+	@ln -sf kubectl-quorate $(BIN)/quoratectl
+	@install -m 755 cmd/kubectl-quorate/kubectl_complete-quorate $(BIN)/
 	@$(GO_BUILD) -o $(BIN)/quorate-visits ./test/visits
 
 .PHONY: setup

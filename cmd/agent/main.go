@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -20,8 +21,17 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quorate-agent:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode tells, of an audit, violations (1) from not being able to tell (2); any other failure is 1.
+func exitCode(err error) int {
+	var blind *blindError
+	if errors.As(err, &blind) {
+		return 2
+	}
+	return 1
 }
 
 func command() *cobra.Command {
@@ -32,7 +42,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), auditCommand(), versionCommand())
 	return cmd
 }
 

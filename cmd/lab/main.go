@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/quorate/quorate/test/auditor"
 	"github.com/quorate/quorate/test/bench"
 	"github.com/quorate/quorate/test/demo"
 	"github.com/quorate/quorate/test/lab/cli"
@@ -16,6 +17,6 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := cli.New()
-	root.AddCommand(demo.Command(), bench.Command())
+	root.AddCommand(demo.Command(), bench.Command(), auditor.Command())
 	os.Exit(cli.Report(os.Stderr, root.ExecuteContext(ctx))) //nolint:gocritic // the process ends here, with or without stop
 }

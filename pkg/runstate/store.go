@@ -216,3 +216,6 @@ func (s *Store) SyncFloors() error {
 	}
 	return s.floors.sync()
 }
+
+// At is the run state of a directory for reading only: nothing is made.
+func At(runDir string) *Store { return &Store{runDir: runDir} }

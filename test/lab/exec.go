@@ -33,6 +33,19 @@ func (l *Lab) enter(host string) (enter.Host, error) {
 	return enter.Host{Name: host, Group: root.Sub(l.layout.CgroupName()).Sub(host)}, nil
 }
 
+// PID is the first process of a host, as the machine sees it: its namespaces are the host's. A host without power has none.
+func (l *Lab) PID(host string) (int, error) {
+	h, err := l.enter(host)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := h.Group.Sub(enter.InitGroup).First()
+	if err != nil {
+		return 0, fmt.Errorf("host %s is down: %w", host, err)
+	}
+	return pid, nil
+}
+
 // ExecStreams runs a command on a host with the given streams and waits for it. A bad end is an [*ExitError].
 func (l *Lab) ExecStreams(ctx context.Context, s Streams, host string, command ...string) error {
 	h, err := l.enter(host)

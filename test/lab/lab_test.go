@@ -270,7 +270,7 @@ func testDisks(t *testing.T, l *lab.Lab) {
 	}
 	s, err := l.Status(t.Context())
 	must(t, err)
-	if len(s.Disks) != 8 || s.Disks[1].File != "/array/"+array.DiskName(2) || !s.Disks[1].Reservation.Enforced {
+	if len(s.Disks) != 9 || s.Disks[8].File != "/array/witness.img" || s.Disks[1].File != "/array/"+array.DiskName(2) || !s.Disks[1].Reservation.Enforced {
 		t.Errorf("disks: %+v", s.Disks)
 	}
 }

@@ -91,6 +91,23 @@ type Link struct {
 	OneWay  bool
 }
 
+// SplitHosts cuts every internal network between the hosts of one side and those of the other, in both directions. All keep their
+// disks, their clients and the API server.
+func (l *Lab) SplitHosts(ctx context.Context, side, other []string) error {
+	var errs []error
+	for _, a := range side {
+		for _, b := range other {
+			errs = append(errs, l.Cut(ctx, Link{A: a, B: b}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// CableOut pulls a host's cable to a network, so that its interface has no carrier, or with false plugs it in again.
+func (l *Lab) CableOut(ctx context.Context, host, name string, out bool) error {
+	return l.call(ctx, "cable", protocol.CableRequest{Cable: network.Cable{Host: host, Network: name}, Out: out}, nil)
+}
+
 // Cut drops every packet on a link.
 func (l *Lab) Cut(ctx context.Context, link Link) error { return l.Degrade(ctx, link, 1000) }
 
@@ -105,7 +122,7 @@ func (l *Lab) Degrade(ctx context.Context, link Link, lossPermille int) error {
 	}, &faults)
 }
 
-// HealAll makes every link whole again.
+// HealAll makes every link whole again, and plugs every cable in.
 func (l *Lab) HealAll(ctx context.Context) error {
 	s, err := l.Status(ctx)
 	if err != nil {
@@ -114,6 +131,9 @@ func (l *Lab) HealAll(ctx context.Context) error {
 	var errs []error
 	for _, f := range s.Faults {
 		errs = append(errs, l.Heal(ctx, Link{A: f.From, B: f.To, Network: f.Network, OneWay: true}))
+	}
+	for _, c := range s.Pulled {
+		errs = append(errs, l.CableOut(ctx, c.Host, c.Network, false))
 	}
 	return errors.Join(errs...)
 }
@@ -134,7 +154,10 @@ func (l *Lab) api(ctx context.Context, op string) error {
 	return l.call(ctx, "api", protocol.APIRequest{Op: op}, nil)
 }
 
-// DiskFail makes a host's path to a disk (from 1; 0 for all) answer EIO.
+// WitnessDisk is the number of the witness disk, for the functions that want a disk; its file is /array/witness.img on every host.
+const WitnessDisk = array.Witness
+
+// DiskFail makes a host's path to a disk (from 1; 0 for all, and the witness too) answer EIO.
 func (l *Lab) DiskFail(ctx context.Context, host string, disk int) error {
 	return l.disk(ctx, host, disk, array.PathFailed)
 }

@@ -66,6 +66,10 @@ var rules = []rule{
 		why: "whoever uses the API types needs apimachinery only", direct: false,
 	},
 	{
+		packages: []string{"controllers"}, forbidden: []string{"./pkg/audit"},
+		why: "the audit looks from outside: nothing that it judges may use it",
+	},
+	{
 		packages: []string{"pkg", "controllers", "api"}, forbidden: []string{"./cmd", "./test"},
 		why: "nothing imports commands or tests",
 	},

@@ -46,14 +46,25 @@ const (
 // DiskName returns the file name of the n-th disk, counted from 1.
 func DiskName(n int) string { return fmt.Sprintf("disk-%d.img", n) }
 
-// New makes an array of count disks of size bytes whose backing files are in dir; files that exist keep their content.
+// Witness is the number of the disk that is no group's: the cluster's witness. Its file is WitnessName, of WitnessSize bytes.
+const (
+	Witness     = -1
+	WitnessName = "witness.img"
+	WitnessSize = 64 << 20
+)
+
+// New makes an array of count disks of size bytes, and a witness disk, whose backing files are in dir; files that exist keep their
+// content. None takes more room than what is written to it.
 func New(dir string, count int, size int64) (*Array, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("disk array: %w", err)
 	}
 	a := &Array{dir: dir, hosts: map[string]*Port{}}
-	for n := range count {
-		name := DiskName(n + 1)
+	for n := range count + 1 {
+		name, size := DiskName(n+1), size
+		if n == count {
+			name, size = WitnessName, WitnessSize
+		}
 		file, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("disk array: %w", errors.Join(err, a.Close()))
@@ -67,7 +78,18 @@ func New(dir string, count int, size int64) (*Array, error) {
 }
 
 // Backing returns the path of the n-th disk's backing file, from 1: what is really on the disk, seen from outside.
-func (a *Array) Backing(n int) string { return filepath.Join(a.dir, DiskName(n)) }
+func (a *Array) Backing(n int) string { return filepath.Join(a.dir, a.Name(n)) }
+
+// Name returns the file name of the n-th disk, from 1, or of the Witness.
+func (a *Array) Name(n int) string { return a.disks[a.index(n)].name }
+
+// index is where the n-th disk is kept.
+func (a *Array) index(n int) int {
+	if n == Witness {
+		return len(a.disks) - 1
+	}
+	return n - 1
+}
 
 // Close closes the backing files. File systems that are still attached get EIO afterwards.
 func (a *Array) Close() error {
@@ -78,16 +100,16 @@ func (a *Array) Close() error {
 	return errors.Join(errs...)
 }
 
-// State returns the reservation state of the n-th disk, from 1, as every host would read it.
+// State returns the reservation state of the n-th disk, from 1, or of the Witness, as every host would read it.
 func (a *Array) State(n int) State {
-	d := a.disks[n-1]
+	d := a.disks[a.index(n)]
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.res.state()
 }
 
-// Count returns the number of disks.
-func (a *Array) Count() int { return len(a.disks) }
+// Count returns the number of disks without the witness.
+func (a *Array) Count() int { return len(a.disks) - 1 }
 
 // Port returns the host's port of the array, new and healthy at the first call.
 func (a *Array) Port(host string) *Port {
@@ -198,15 +220,15 @@ func (p *Port) PowerOn() {
 	p.changed()
 }
 
-// SetPath sets how the path to the n-th disk behaves, from 1; 0 means all disks.
+// SetPath sets how the path to the n-th disk behaves, from 1, or to the Witness; 0 means all disks, and the witness too.
 func (p *Port) SetPath(n int, state PathState) error {
-	if n < 0 || n > len(p.paths) {
-		return fmt.Errorf("disk %d of host %s: there are disks 1 to %d", n, p.host, len(p.paths))
+	if n < Witness || n > p.array.Count() {
+		return fmt.Errorf("disk %d of host %s: there are disks 1 to %d, and the witness", n, p.host, p.array.Count())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.paths {
-		if n == 0 || n == i+1 {
+		if n == 0 || i == p.array.index(n) {
 			p.paths[i] = state
 		}
 	}
@@ -214,7 +236,7 @@ func (p *Port) SetPath(n int, state PathState) error {
 	return nil
 }
 
-// Paths returns the state of the path to each disk.
+// Paths returns the state of the path to each disk, the last being the witness.
 func (p *Port) Paths() []PathState {
 	p.mu.Lock()
 	defer p.mu.Unlock()

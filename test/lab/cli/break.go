@@ -74,6 +74,21 @@ func netCommand(f *flags) *cobra.Command {
 	} {
 		c.AddCommand(f.netOperation(op.verb, op.short, op.loss))
 	}
+	c.AddCommand(f.simple("split A[,B...] C[,D...]", "Cut every internal network between two sides; all keep disks, clients and API", cobra.ExactArgs(2),
+		func(c *cobra.Command, l *lab.Lab, args []string) error {
+			return l.SplitHosts(c.Context(), strings.Split(args[0], ","), strings.Split(args[1], ","))
+		}))
+	for _, op := range []struct {
+		verb, short string
+		out         bool
+	}{
+		{"pull", "Pull a host's cable to a network: its interface has no carrier", true},
+		{"plug", "Plug a pulled cable in again", false},
+	} {
+		c.AddCommand(f.simple(op.verb+" HOST NETWORK", op.short, cobra.ExactArgs(2), func(c *cobra.Command, l *lab.Lab, args []string) error {
+			return l.CableOut(c.Context(), args[0], args[1], op.out)
+		}))
+	}
 	return c
 }
 
@@ -126,14 +141,33 @@ func diskCommand(f *flags) *cobra.Command {
 		{"hang", "The path answers nothing", (*lab.Lab).DiskHang},
 		{"heal", "The path works again", (*lab.Lab).DiskHeal},
 	} {
-		var disk int
+		var disk string
 		sub := f.simple(op.verb+" HOST", op.short, cobra.ExactArgs(1), func(c *cobra.Command, l *lab.Lab, args []string) error {
-			return op.do(l, c.Context(), args[0], disk)
+			number, err := parseDisk(disk)
+			if err != nil {
+				return err
+			}
+			return op.do(l, c.Context(), args[0], number)
 		})
-		sub.Flags().IntVar(&disk, "disk", 0, "number of the disk, from 1; all if not given")
+		sub.Flags().StringVar(&disk, "disk", "", "number of the disk, from 1, or witness; all if not given")
 		c.AddCommand(sub)
 	}
 	return c
+}
+
+// parseDisk reads which disk is meant; none means all.
+func parseDisk(text string) (int, error) {
+	switch text {
+	case "":
+		return 0, nil
+	case "witness":
+		return lab.WitnessDisk, nil
+	}
+	number, err := strconv.Atoi(text)
+	if err != nil || number < 1 {
+		return 0, fmt.Errorf("--disk %q: use a number from 1, or witness", text)
+	}
+	return number, nil
 }
 
 func apiCommand(f *flags) *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -131,7 +132,7 @@ func printStatus(out io.Writer, s *lab.Status) {
 		}
 		for n, path := range h.Paths {
 			if path != "ok" {
-				paths = append(paths, fmt.Sprintf("%d:%s", n+1, path))
+				paths = append(paths, fmt.Sprintf("%s:%s", diskLabel(s, n), path))
 			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, h.State, h.Boots,
@@ -143,15 +144,33 @@ func printStatus(out io.Writer, s *lab.Status) {
 		for _, k := range d.Reservation.Keys {
 			registered = append(registered, fmt.Sprintf("0x%x", uint64(k)))
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", d.Number, dash(registered), dash([]string{d.Reservation.Holder}), d.Reservation.Type, d.File)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", diskName(d.Number), dash(registered), dash([]string{d.Reservation.Holder}), d.Reservation.Type, d.File)
 	}
 	_ = w.Flush() // the terminal has gone
-	if len(s.Faults) > 0 {
+	if len(s.Faults)+len(s.Pulled) > 0 {
 		fmt.Fprintln(out, "\nFAULTS")
 	}
 	for _, fault := range s.Faults {
 		fmt.Fprintf(out, "%s -> %s on %s: %.1f%% lost\n", fault.From, fault.To, fault.Network, float64(fault.LossPermille)/10)
 	}
+	for _, cable := range s.Pulled {
+		fmt.Fprintf(out, "%s: the cable to %s is pulled\n", cable.Host, cable.Network)
+	}
+}
+
+// diskLabel names the n-th path of a host, from 0.
+func diskLabel(s *lab.Status, n int) string {
+	if n < len(s.Disks) {
+		return diskName(s.Disks[n].Number)
+	}
+	return strconv.Itoa(n + 1)
+}
+
+func diskName(number int) string {
+	if number == lab.WitnessDisk {
+		return "witness"
+	}
+	return strconv.Itoa(number)
 }
 
 func dash(parts []string) string {

@@ -150,5 +150,9 @@ func Report(w io.Writer, err error) int {
 	if exit != nil {
 		return exit.Code
 	}
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
 	return 1
 }

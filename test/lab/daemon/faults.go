@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/quorate/quorate/test/lab/network"
@@ -22,6 +23,18 @@ func (d *Daemon) serveNet(_ context.Context, r protocol.NetRequest) ([]network.F
 		return nil, err
 	}
 	return d.sw.Faults(), nil
+}
+
+// serveCable pulls a cable or plugs it in.
+func (d *Daemon) serveCable(_ context.Context, r protocol.CableRequest) (struct{}, error) {
+	h, err := d.host(r.Host)
+	if err == nil && !h.on(r.Network) {
+		err = fmt.Errorf("host %s has no cable to a network %q: it is on %s", r.Host, r.Network, strings.Join(h.networks, ", "))
+	}
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, d.sw.Pull(r.Cable, r.Out)
 }
 
 // expand turns a request into one fault for each direction, pair and network.

@@ -31,6 +31,7 @@ func (d *Daemon) serve(listener net.Listener) {
 	mux.HandleFunc("POST /process/stop", handle(d.serveProcess("stop")))
 	mux.HandleFunc("POST /process/kill", handle(d.serveProcess("kill")))
 	mux.HandleFunc("POST /net", handle(d.serveNet))
+	mux.HandleFunc("POST /cable", handle(d.serveCable))
 	mux.HandleFunc("POST /disk", handle(d.serveDisk))
 	mux.HandleFunc("POST /api", handle(func(ctx context.Context, r protocol.APIRequest) (struct{}, error) {
 		return struct{}{}, d.apiOperation(ctx, r.Op)

@@ -23,13 +23,18 @@ func (d *Daemon) status() protocol.Status {
 	for _, h := range d.hosts {
 		s.Hosts = append(s.Hosts, d.hostStatus(h))
 	}
-	s.Faults = d.sw.Faults()
+	s.Faults, s.Pulled = d.sw.Faults(), d.sw.Pulled()
 	for n := 1; n <= d.disks.Count(); n++ {
-		s.Disks = append(s.Disks, protocol.DiskStatus{
-			Number: n, File: arrayDir + "/" + array.DiskName(n), Backing: d.disks.Backing(n), Reservation: d.disks.State(n),
-		})
+		s.Disks = append(s.Disks, d.diskStatus(n))
 	}
+	s.Disks = append(s.Disks, d.diskStatus(array.Witness))
 	return s
+}
+
+func (d *Daemon) diskStatus(n int) protocol.DiskStatus {
+	return protocol.DiskStatus{
+		Number: n, File: arrayDir + "/" + d.disks.Name(n), Backing: d.disks.Backing(n), Reservation: d.disks.State(n),
+	}
 }
 
 func (d *Daemon) hostStatus(h *hostState) protocol.HostStatus {

@@ -5,8 +5,10 @@ package network
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -62,6 +64,13 @@ type Switch struct {
 	ports  map[string]map[string]string // by host, network: the port's interface name
 	next   int
 	faults map[link]Fault
+	out    map[Cable]bool
+}
+
+// Cable is a host's to a network.
+type Cable struct {
+	Host    string `json:"host"`
+	Network string `json:"network"`
 }
 
 // NewSwitch makes the bridges. The switch itself has the address .254 on the management network, from which the lab reaches the API
@@ -87,7 +96,7 @@ func NewSwitch() (*Switch, error) {
 			return nil, fmt.Errorf("bridge %s: %w", n.bridge(), err)
 		}
 	}
-	s := &Switch{ports: map[string]map[string]string{}, faults: map[link]Fault{}}
+	s := &Switch{ports: map[string]map[string]string{}, faults: map[link]Fault{}, out: map[Cable]bool{}}
 	return s, s.applyFaults()
 }
 
@@ -164,7 +173,41 @@ func (s *Switch) plug(host string, n Network, ns netns.NsHandle, handle *netlink
 	if err := handle.LinkSetUp(inside); err != nil {
 		return err
 	}
+	if s.out[Cable{host, n.Name}] {
+		return nil
+	}
 	return setUp(port)
+}
+
+// Pull pulls a host's cable to a network, or plugs it in again. A pulled cable stays so over a power cut.
+func (s *Switch) Pull(c Cable, out bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.out, c)
+	if out {
+		s.out[c] = true
+	}
+	port := s.ports[c.Host][c.Network]
+	if port == "" {
+		return nil // the host is down
+	}
+	l, err := netlink.LinkByName(port)
+	if err != nil {
+		return fmt.Errorf("cable of %s to %s: %w", c.Host, c.Network, err)
+	}
+	if out {
+		return netlink.LinkSetDown(l)
+	}
+	return netlink.LinkSetUp(l)
+}
+
+// Pulled lists the cables that are pulled, in order.
+func (s *Switch) Pulled() []Cable {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.out), func(a, b Cable) int {
+		return strings.Compare(a.Host+" "+a.Network, b.Host+" "+b.Network)
+	})
 }
 
 // addAddress adds an address without duplicate address detection, so that it can be used at once. A nil handle is this process's

@@ -118,10 +118,16 @@ type NetRequest struct {
 	LossPermille int `json:"lossPermille"`
 }
 
+// CableRequest pulls a host's cable to a network, or plugs it in.
+type CableRequest struct {
+	network.Cable
+	Out bool `json:"out"`
+}
+
 // DiskRequest sets how a host's path to a disk behaves.
 type DiskRequest struct {
 	Host string `json:"host"`
-	// Disk is its number from 1; 0 means all.
+	// Disk is its number from 1, or array.Witness; 0 means all.
 	Disk  int             `json:"disk"`
 	State array.PathState `json:"state"`
 }
@@ -150,7 +156,7 @@ type HostStatus struct {
 	BootID    string               `json:"bootID,omitempty"`
 	Boots     int                  `json:"boots"`
 	Processes []host.ProcessStatus `json:"processes,omitempty"`
-	// Paths is the state of the path to each shared disk.
+	// Paths is the state of the path to each shared disk, the last being the witness.
 	Paths []array.PathState `json:"paths,omitempty"`
 	// LastKill tells of the last power cut.
 	LastKill *KillReport `json:"lastKill,omitempty"`
@@ -178,11 +184,14 @@ type Status struct {
 	API        APIState        `json:"api"`
 	Hosts      []HostStatus    `json:"hosts"`
 	Faults     []network.Fault `json:"faults"`
-	Disks      []DiskStatus    `json:"disks"`
+	// Pulled are the cables that are pulled.
+	Pulled []network.Cable `json:"pulled,omitempty"`
+	Disks  []DiskStatus    `json:"disks"`
 }
 
 // DiskStatus is a shared disk as the array knows it.
 type DiskStatus struct {
+	// Number from 1, or array.Witness.
 	Number      int         `json:"number"`
 	File        string      `json:"file"`
 	Backing     string      `json:"backing"`

@@ -1,0 +1,67 @@
+// Command kubectl-quorate is the operator's command line. On the PATH it is `kubectl quorate`; under the name quoratectl it stands
+// alone.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate/quorate/pkg/version"
+)
+
+// Exit codes of commands that look for something.
+const (
+	exitFound  = 1 // something is wrong with the cluster
+	exitFailed = 2 // it could not be told
+)
+
+// errFound says that a command has found, and told, what it looks for.
+var errFound = errors.New("violations were found")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(filepath.Base(os.Args[0])).ExecuteContext(ctx)
+	stop()
+	os.Exit(exitCode(err))
+}
+
+// exitCode tells an error, and returns the exit code that it means.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFound):
+		return exitFound
+	}
+	fmt.Fprintln(os.Stderr, "quorate:", err)
+	return exitFailed
+}
+
+// command is the whole command line, under the name that it was called by.
+func command(name string) *cobra.Command {
+	display := "kubectl quorate"
+	if name == "quoratectl" {
+		display = name
+	}
+	access := &access{}
+	root := &cobra.Command{
+		Use:         name,
+		Short:       "Look at and steer Quorate clusters",
+		Version:     version.Version,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: display},
+		// A mistake is told in one sentence; --help tells the rest.
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	access.add(root.PersistentFlags())
+	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"})
+	root.AddCommand(auditCommand(access))
+	_ = root.RegisterFlagCompletionFunc("cluster", access.completeClusters) // fails for a flag that is not there
+	return root
+}
