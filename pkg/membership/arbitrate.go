@@ -22,8 +22,10 @@ const (
 // arbitration is this node's part at the witness. Nothing of it outlives the process: an own key of the same incarnation that is
 // found there says the same.
 type arbitration struct {
-	witness uint64
-	serial  uint64
+	witness uint32
+	// identity is what is written on it; 0 while it is not known.
+	identity uint32
+	serial   uint64
 	// op is under way since issued; out says that Ready has not handed it out yet.
 	op     *WitnessOp
 	issued time.Duration
@@ -64,7 +66,7 @@ func (c Config) WitnessWait() time.Duration {
 }
 
 // witness is the one in use: that of the configuration, or an earlier one while a vote record still names it.
-func (m *Machine) witness() uint64 {
+func (m *Machine) witness() uint32 {
 	if len(m.cfg.Witness.Earlier) == 0 {
 		return m.cfg.Witness.ID
 	}
@@ -76,8 +78,8 @@ func (m *Machine) witness() uint64 {
 		}
 	}
 	for _, r := range records {
-		if r != nil && slices.Contains(m.cfg.Witness.Earlier, r.Witness) {
-			return r.Witness
+		if r != nil && slices.Contains(m.cfg.Witness.Earlier, configured(r.Witness)) {
+			return configured(r.Witness)
 		}
 	}
 	return m.cfg.Witness.ID
@@ -116,7 +118,7 @@ func (m *Machine) arbitrate(now time.Duration) {
 	case a.holding && !a.loaded:
 		m.ask(now, WitnessOp{Act: WitnessLoad})
 	case a.holding && len(a.victims) > 0:
-		m.ask(now, WitnessOp{Act: WitnessRemove, Victim: a.victims[0]})
+		m.ask(now, WitnessOp{Act: WitnessRemove, Victims: slices.Clone(a.victims)})
 	case a.next <= now || m.takesNow(now):
 		m.ask(now, WitnessOp{Act: WitnessLook})
 	case a.holding && !m.content().equal(a.saved):
@@ -181,14 +183,14 @@ func (m *Machine) wantsWitness(now time.Duration) bool {
 	if m.claimant(now) != 0 {
 		return false
 	}
-	return m.actingWith(now, forever) > now && m.taker(now) == m.cfg.Self
+	return m.wouldAct(now) && m.taker(now) == m.cfg.Self
 }
 
 // claimant is the member that tells that it holds the witness, 0 if none does.
 func (m *Machine) claimant(now time.Duration) model.NodeID {
 	for i := range m.v.Peers {
 		p := &m.v.Peers[i]
-		if p.WitnessUntil > now && p.Claim.Witness == m.a.witness && m.v.View.Has(p.ID) && p.View.HasMember(m.self()) {
+		if p.WitnessUntil > now && configured(p.Claim.Witness) == m.a.witness && m.v.View.Has(p.ID) && p.View.HasMember(m.self()) {
 			return p.ID
 		}
 	}
@@ -221,7 +223,7 @@ func (m *Machine) taker(now time.Duration) model.NodeID {
 func (m *Machine) noteUseless(now time.Duration) {
 	a := &m.a
 	switch {
-	case !a.holding || m.v.View != nil && m.actingWith(now, forever) > now:
+	case !a.holding || m.v.View != nil && m.wouldAct(now):
 		a.useless = 0
 	case a.useless == 0:
 		a.useless = max(now, 1)
@@ -246,13 +248,28 @@ func (m *Machine) othersServe() bool {
 	})
 }
 
+// held is the full name of the witness that the view holds; 0 when it holds none.
+func (m *Machine) held(now time.Duration) uint64 {
+	if m.v.View == nil || m.a.witness == 0 {
+		return 0
+	}
+	if m.a.holding && m.a.until > now {
+		return fullWitness(m.a.witness, m.a.identity)
+	}
+	if p := m.peer(m.claimant(now)); p != nil {
+		return p.Claim.Witness
+	}
+	return 0
+}
+
 // claim is what this node tells its view as the holder of the witness; nil when its vote does not count.
 func (m *Machine) claim(now time.Duration) *Claim {
 	a := &m.a
-	if !a.holding || a.until <= now {
+	full := fullWitness(a.witness, a.identity)
+	if !a.holding || a.until <= now || full == 0 {
 		return nil
 	}
-	c := &Claim{Witness: a.witness, Remaining: a.until - now, View: a.saved.View}
+	c := &Claim{Witness: full, Remaining: a.until - now, View: a.saved.View}
 	if r := a.saved.newest(); r != nil {
 		c.Record, c.Coordinator = r.Number, r.Coordinator
 	}

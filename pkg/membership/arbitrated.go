@@ -51,6 +51,9 @@ func (m *Machine) witnessDid(now time.Duration, op WitnessOp, r WitnessResult) {
 	switch op.Act {
 	case WitnessLook:
 		a.next, a.started = max(now, a.issued+m.cfg.Interval), a.issued
+		if r.Identity != a.identity {
+			a.identity, a.registered = r.Identity, false // nothing that is known of another witness holds for this one
+		}
 		if r.Holder == m.witnessKey() {
 			m.defend(now, r)
 		} else {
@@ -59,9 +62,8 @@ func (m *Machine) witnessDid(now time.Duration, op WitnessOp, r WitnessResult) {
 	case WitnessRegister:
 		a.registered, a.since = true, now
 	case WitnessRemove:
-		if a.victims = a.victims[1:]; len(a.victims) == 0 {
-			m.renewWitness(now)
-		}
+		a.victims = nil
+		m.renewWitness(now)
 	case WitnessTake:
 		// It counts after a look: what another holder has written is read first (R8b, R8g).
 		a.holding, a.loaded, a.registered, a.useless = true, false, false, 0
@@ -157,18 +159,18 @@ func (m *Machine) witnessRead(now time.Duration, c WitnessContent) {
 	}
 }
 
-// witnessVote is until when the vote of the witness counts, of those peers that count. To act, the witness must carry this very view:
+// witnessVote is until when the vote of a witness counts, of those peers that count. To act, the witness must carry this very view:
 // so whoever takes it next knows that somebody may have acted.
-func (m *Machine) witnessVote(counts func(*Peer) bool, acting bool) time.Duration {
+func (m *Machine) witnessVote(full uint64, counts func(*Peer) bool, acting bool) time.Duration {
 	a := &m.a
 	carries := func(id model.ViewID) bool { return !acting || m.v.View != nil && id == m.v.View.ID }
 	until := quorum.Lapsed
-	if a.holding && carries(a.saved.View) {
+	if a.holding && full == fullWitness(a.witness, a.identity) && carries(a.saved.View) {
 		until = a.until
 	}
 	for i := range m.v.Peers {
 		p := &m.v.Peers[i]
-		if p.WitnessUntil > until && p.Claim.Witness == a.witness && counts(p) && carries(p.Claim.View) {
+		if p.WitnessUntil > until && p.Claim.Witness == full && counts(p) && carries(p.Claim.View) {
 			until = p.WitnessUntil
 		}
 	}
@@ -205,6 +207,6 @@ func (m *Machine) witnessStatus(now time.Duration) WitnessStatus {
 	} else if m.v.View != nil {
 		s.Holder = m.claimant(now)
 	}
-	s.Counts = s.Holder != 0 && m.p.Committed != nil && m.p.Committed.Witness == a.witness
+	s.Counts = s.Holder != 0 && m.p.Committed != nil && m.p.Committed.Witness == m.held(now)
 	return s
 }

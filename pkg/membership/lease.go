@@ -64,18 +64,18 @@ func (m *Machine) binding(set []model.NodeID) []*quorum.Record {
 // quorateSet reports whether a set would be quorate if all of it granted, and it held the witness.
 func (m *Machine) quorateSet(set []model.NodeID) bool { return m.quorateWith(set, m.a.witness) }
 
-// quorateWith is quorateSet with this witness held, 0 for none.
-func (m *Machine) quorateWith(set []model.NodeID, witness uint64) bool {
+// quorateWith is quorateSet with the witness of this configured ID held, 0 for none.
+func (m *Machine) quorateWith(set []model.NodeID, witness uint32) bool {
 	has := func(id model.NodeID) bool { return slices.Contains(set, id) && m.hasVote(id) }
 	records := m.binding(set)
 	return len(records) > 0 && !slices.ContainsFunc(records, func(r *quorum.Record) bool {
-		return !r.Quorate(has, witness != 0 && r.Witness == witness)
+		return !r.Quorate(has, witness != 0 && configured(r.Witness) == witness)
 	})
 }
 
-// quorumUntil is when the last majority of the grants ends, of those peers that count, under every binding record; witness is until
-// when the vote of the witness in use counts.
-func (m *Machine) quorumUntil(counts func(*Peer) bool, witness time.Duration) time.Duration {
+// quorumUntil is when the last majority of the grants ends, of those peers that count, under every binding record; witness says
+// until when the vote of a record's witness counts.
+func (m *Machine) quorumUntil(counts func(*Peer) bool, witness func(full uint64) time.Duration) time.Duration {
 	if m.v.View == nil {
 		return quorum.Lapsed
 	}
@@ -95,8 +95,8 @@ func (m *Machine) quorumUntil(counts func(*Peer) bool, witness time.Duration) ti
 	records := m.binding(ids(m.v.View.Members))
 	for _, r := range records {
 		vote := quorum.Lapsed
-		if r.Witness == m.a.witness {
-			vote = witness
+		if r.Witness != 0 {
+			vote = witness(r.Witness)
 		}
 		until = min(until, r.QuorateUntil(grant, vote))
 	}
@@ -108,11 +108,21 @@ func (m *Machine) quorumUntil(counts func(*Peer) bool, witness time.Duration) ti
 
 // actingUntil is until when a majority of grants comes from members that carry exactly this view (R7).
 func (m *Machine) actingUntil(now time.Duration) time.Duration {
-	return m.actingWith(now, m.witnessVote(m.carriesView, true))
+	return m.actingWith(now, func(full uint64) time.Duration { return m.witnessVote(full, m.carriesView, true) })
 }
 
-// actingWith is actingUntil if the vote of the witness counted until then.
-func (m *Machine) actingWith(now, witness time.Duration) time.Duration {
+// wouldAct says that this node would act in its view if it held the witness.
+func (m *Machine) wouldAct(now time.Duration) bool {
+	return m.actingWith(now, func(full uint64) time.Duration {
+		if configured(full) != m.a.witness {
+			return quorum.Lapsed
+		}
+		return forever
+	}) > now
+}
+
+// actingWith is actingUntil with these votes of witnesses.
+func (m *Machine) actingWith(now time.Duration, witness func(uint64) time.Duration) time.Duration {
 	if m.notReady(now) {
 		return quorum.Lapsed
 	}
@@ -133,7 +143,7 @@ func (m *Machine) keepingUntil(now time.Duration) time.Duration {
 		return quorum.Lapsed
 	}
 	has := func(p *Peer) bool { return p.View.HasMember(m.self()) }
-	return m.atMostHold(now, m.quorumUntil(has, m.witnessVote(has, false)))
+	return m.atMostHold(now, m.quorumUntil(has, func(full uint64) time.Duration { return m.witnessVote(full, has, false) }))
 }
 
 // atMostHold bounds a lease that depends on nobody else: the agent has to be there to renew it.

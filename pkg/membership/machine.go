@@ -28,6 +28,8 @@ type Machine struct {
 	stale bool
 	// lostSince is since when the view has not held the witness (R8g); 0 while it does.
 	lostSince time.Duration
+	// heldWitness is the full name of the one that it holds; 0 when it holds none.
+	heldWitness uint64
 	// witnessForgotten says that it has been lost for so long that a record takes its vote away.
 	witnessForgotten bool
 }

@@ -98,7 +98,7 @@ func (m *Machine) wantedRecord() *quorum.Record {
 	next.Forced = m.stillForced()
 	// A record under which this view has no quorum would end it.
 	has := func(id model.NodeID) bool { return m.v.View.Has(id) }
-	if !next.Quorate(has, m.lostSince == 0 && next.Witness == m.a.witness) {
+	if !next.Quorate(has, next.Witness != 0 && next.Witness == m.heldWitness) {
 		return nil
 	}
 	return next
@@ -107,27 +107,31 @@ func (m *Machine) wantedRecord() *quorum.Record {
 // wantedWitness is which witness should vote: the configured one, once the view holds it, until it was lost for a while (R8g). One that
 // is not configured any more loses its vote before another gets it.
 func (m *Machine) wantedWitness() (id uint64, only bool) {
-	want, committed := m.cfg.Witness, m.knownCommitted()
+	want, held, now := m.cfg.Witness, m.heldWitness, m.knownCommitted()
 	switch {
-	case want.ID == 0 || committed.Witness != 0 && committed.Witness != want.ID:
+	case want.ID == 0 || now.Witness != 0 && configured(now.Witness) != want.ID:
 		return 0, false
-	case m.a.witness == want.ID && m.lostSince == 0:
-		return want.ID, want.Only
-	case committed.Witness == want.ID && !m.witnessForgotten:
-		return want.ID, committed.WitnessOnly
+	case held != 0 && configured(held) == want.ID:
+		if now.Witness != 0 && now.Witness != held {
+			return 0, false
+		}
+		return held, want.Only
+	case now.Witness != 0 && !m.witnessForgotten:
+		return now.Witness, now.WitnessOnly
 	}
 	return 0, false
 }
 
 // noteWitness notes when the view has lost the witness, and for how long.
 func (m *Machine) noteWitness(now time.Duration) {
-	held := m.v.View != nil && (m.a.holding && m.a.until > now || m.claimant(now) != 0)
+	held := m.held(now)
+	if held != m.heldWitness {
+		m.heldWitness, m.stale = held, true
+	}
 	forgotten := false
 	switch {
-	case held:
-		if m.lostSince != 0 {
-			m.lostSince, m.stale = 0, true
-		}
+	case held != 0:
+		m.lostSince = 0
 	case m.lostSince == 0:
 		m.lostSince = max(now, 1)
 	default:

@@ -10,14 +10,26 @@ import (
 
 // WitnessConfig names the witness that the cluster's QuorumConfig asks for; the zero value is none.
 type WitnessConfig struct {
-	// ID tells this witness from every other, 0 for none: a record names the witness that votes by it.
-	ID uint64
+	// ID tells what is configured, 0 for none: two configurations that name different devices, directories or Leases differ in it.
+	ID uint32
 	// Only gives the vote to the witness alone (mode DiskOnly).
 	Only bool
 	// Earlier are witnesses that were configured before. While a vote record names one of them, it is that one that is held, so that a
 	// change of the witness makes no gap.
-	Earlier []uint64
+	Earlier []uint32
 }
+
+// fullWitness is how a vote record names a witness: by what is configured, and by the identity that is written on it. Two hosts whose
+// devices of the same name are different disks read different identities, and never count both.
+func fullWitness(id, identity uint32) uint64 {
+	if id == 0 || identity == 0 {
+		return 0
+	}
+	return uint64(id)<<32 | uint64(identity)
+}
+
+// configured is the ID within a full name.
+func configured(full uint64) uint32 { return uint32(full >> 32) }
 
 // WitnessKey is under what a node's incarnation stands or holds at a witness; the zero key is nobody's.
 type WitnessKey struct {
@@ -44,7 +56,7 @@ const (
 	WitnessLook WitnessAct = "Look"
 	// WitnessRegister stands as a challenger.
 	WitnessRegister WitnessAct = "Register"
-	// WitnessRemove takes the registration of Victim away.
+	// WitnessRemove takes the registrations of Victims away.
 	WitnessRemove WitnessAct = "Remove"
 	// WitnessTake preempts Victim, or reserves a free witness when Victim is nobody.
 	WitnessTake WitnessAct = "Take"
@@ -59,11 +71,13 @@ const (
 // WitnessOp is what the caller does next with a witness. One is out at a time; WitnessDone answers it, however late.
 type WitnessOp struct {
 	Serial uint64
-	// Witness is the id of the witness that it is for.
-	Witness uint64
+	// Witness is the configured ID of the witness that it is for.
+	Witness uint32
 	Act     WitnessAct
 	Me      WitnessKey
+	// Victim is whom Take preempts, Victims whom Remove removes.
 	Victim  WitnessKey
+	Victims []WitnessKey
 	Content WitnessContent
 }
 
@@ -93,7 +107,9 @@ type WitnessResult struct {
 	Err string
 	// Conflict says that the witness refused it: it is not as the operation assumed.
 	Conflict bool
-	// Holder and Registered answer Look; Registered may name the holder too.
+	// Identity, Holder and Registered answer Look. Identity is what is written on the witness, 0 before anybody has held it;
+	// Registered may name the holder too.
+	Identity   uint32
 	Holder     WitnessKey
 	Registered []WitnessKey
 	// Content answers Load.
@@ -125,7 +141,7 @@ func (c Claim) news(o Claim) bool {
 // WitnessStatus is how this node stands at the witness, for Status.
 type WitnessStatus struct {
 	// ID of the witness that is in use; 0 for none.
-	ID uint64
+	ID uint32
 	// Holding says that this node holds it, Until how long its vote counts; 0 when it does not.
 	Holding bool
 	Until   time.Duration

@@ -21,7 +21,9 @@ const witnessTimeout = 400 * time.Millisecond
 type witnessDisk struct {
 	w     *World
 	array reservation.Array
-	slots map[model.NodeID]membership.WitnessContent
+	// identity is written by who takes it first.
+	identity uint32
+	slots    map[model.NodeID]membership.WitnessContent
 	// hung stops what is under way, for one host or, under 0, for all; failed makes it fail.
 	hung, failed map[model.NodeID]bool
 	// busy are the hosts with an operation that was given up and has not ended.
@@ -116,8 +118,16 @@ func (d *witnessDisk) effect(h *Host, op membership.WitnessOp) membership.Witnes
 	case membership.WitnessRegister:
 		return d.do(nexus, reservation.Command{Service: reservation.ServiceRegisterIgnore, ServiceKey: me})
 	case membership.WitnessRemove:
-		return d.do(nexus, reservation.Command{Service: reservation.ServicePreemptAbort, Key: me, ServiceKey: victim, Type: kind})
+		var r membership.WitnessResult
+		for _, v := range op.Victims {
+			// A conflict may also mean that the challenger is gone already.
+			r = d.do(nexus, reservation.Command{Service: reservation.ServicePreemptAbort, Key: me, ServiceKey: witnessKey(v), Type: kind})
+		}
+		return r
 	case membership.WitnessTake:
+		if d.identity == 0 {
+			d.identity = 1 + d.w.rng.Uint32N(1<<30)
+		}
 		if victim == 0 {
 			return d.do(nexus, reservation.Command{Service: reservation.ServiceReserve, Key: me, Type: kind})
 		}
@@ -141,7 +151,7 @@ func (d *witnessDisk) do(nexus string, c reservation.Command) membership.Witness
 
 func (d *witnessDisk) look() membership.WitnessResult {
 	st := d.array.Status()
-	var r membership.WitnessResult
+	r := membership.WitnessResult{Identity: d.identity}
 	if st.Holder != 0 {
 		r.Holder = witnessOf(st.Holder)
 	}

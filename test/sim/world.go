@@ -41,7 +41,7 @@ type World struct {
 	Hosts []*Host
 	net   *network
 	// witnesses by id: the configured one and those before it.
-	witnesses map[uint64]*witnessDisk
+	witnesses map[uint32]*witnessDisk
 	check     *checker
 	cfg       membership.Config
 	err       error
@@ -75,7 +75,7 @@ func (q *eventQueue) Pop() any {
 func NewWorld(opts Options) *World {
 	w := &World{opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0x9e3779b97f4a7c15))}
 	w.cfg = membership.Config{Interval: 250 * time.Millisecond, Threshold: 4, DynamicVotes: !opts.StaticVotes}
-	w.witnesses = map[uint64]*witnessDisk{}
+	w.witnesses = map[uint32]*witnessDisk{}
 	if opts.Witness || opts.WitnessOnly {
 		w.witnesses[1] = newWitnessDisk(w)
 		w.cfg.Witness = membership.WitnessConfig{ID: 1, Only: opts.WitnessOnly}
@@ -167,7 +167,7 @@ func (w *World) Settled(ids ...model.NodeID) bool {
 		if !w.opts.StaticVotes && (st.Tentative != nil || st.Committed == nil || len(st.Committed.Voters) != len(ids)) {
 			return false
 		}
-		if c := w.cfg.Witness; c.ID != 0 && (!st.Witness.Counts || st.Committed.Witness != c.ID || st.Committed.WitnessOnly != c.Only) {
+		if c := w.cfg.Witness; c.ID != 0 && (!st.Witness.Counts || uint32(st.Committed.Witness>>32) != c.ID || st.Committed.WitnessOnly != c.Only) {
 			return false
 		}
 		first = st.View
