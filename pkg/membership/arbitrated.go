@@ -125,7 +125,7 @@ func (m *Machine) challenge(now time.Duration, r WitnessResult) {
 	case !slices.Contains(r.Registered, m.witnessKey()):
 		a.registered, a.rival = false, r.Holder
 		m.ask(now, WitnessOp{Act: WitnessRegister})
-	case !a.registered || a.rival != r.Holder && enforced(R8e):
+	case !a.registered || a.rival != r.Holder:
 		a.registered, a.since, a.rival = true, now, r.Holder
 	case m.takesNow(now) && a.issued >= a.since+m.challengeWait(now):
 		m.ask(now, WitnessOp{Act: WitnessTake, Victim: r.Holder})

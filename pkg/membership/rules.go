@@ -14,7 +14,6 @@ const (
 	R7  Rule = "R7"  // acting counts only those that carry exactly this view
 	R8a Rule = "R8a" // nobody takes the witness without waiting
 	R8b Rule = "R8b" // the holder's vote counts only when its challengers were removed
-	R8e Rule = "R8e" // a wait begins again when the holder has changed
 	R8g Rule = "R8g" // the record is on the witness, and is read from it
 	R9  Rule = "R9"  // a grant is withheld only after a whole interval outside the proposal
 	R11 Rule = "R11" // no record, no vote

@@ -16,6 +16,8 @@ func TestMutation(t *testing.T) {
 	// More of what forgets promises finds in seconds what ordinary storms find in minutes.
 	forgetful := DefaultWeights
 	forgetful.CrashLost, forgetful.Reboot, forgetful.Isolate, forgetful.Split = 40, 0, 20, 20
+	contested := DefaultWeights
+	contested.Witness, contested.Split, contested.Isolate, contested.Reboot = 20, 20, 20, 10
 	storms := func(weights Weights) func(uint64) error {
 		return func(seed uint64) error { return storm(seed, weights, false, nil) }
 	}
@@ -30,6 +32,9 @@ func TestMutation(t *testing.T) {
 		membership.R5:  {halfCommitted, 20},
 		membership.R6:  {storms(DefaultWeights), 200},
 		membership.R7:  {storms(DefaultWeights), 2000},
+		membership.R8a: {storms(contested), 4000},
+		membership.R8b: {storms(contested), 4000},
+		membership.R8g: {storms(contested), 4000},
 		membership.R11: {storms(lost), 4000},
 	} {
 		t.Run(string(rule), func(t *testing.T) {
