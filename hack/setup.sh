@@ -10,6 +10,9 @@ wanted=(
   "mount:/usr/bin/mount /bin/mount"
   "curl:/usr/bin/curl"
   "procps:/usr/bin/ps /bin/ps"
+  "fence-agents:/usr/sbin/fence_dummy"
+  "ipmitool:/usr/bin/ipmitool"
+  "openipmi:/usr/bin/ipmi_sim"
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
 )
 missing=()
