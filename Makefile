@@ -43,10 +43,15 @@ setup: ## Install the Debian packages that the lab and the tests use.
 controlplane: setup ## Build etcd, kube-apiserver and kubectl once (cached between checkouts).
 	@hack/controlplane.sh
 
+.PHONY: vm
+vm: setup ## Build the emulated guest once (cached between checkouts), and bin/quorate-vm, which runs things in it.
+	@hack/vm.sh
+	@$(GO_BUILD) -o $(BIN)/quorate-vm ./test/vm/quorate-vm
+
 ##@ Test
 
 .PHONY: test
-test: build controlplane ## Set everything up and run all tests: unit, scenarios, simulation, API, lab.
+test: build controlplane vm ## Set everything up and run all tests: unit, scenarios, simulation, API, guest, lab.
 	@hack/test.sh
 
 .PHONY: test-unit
@@ -56,6 +61,10 @@ test-unit: ## Only the tests that need no API server, no root and no lab.
 .PHONY: test-e2e
 test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name picks some).
 	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/... -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
+
+.PHONY: test-vm
+test-vm: vm ## Only the tests that need real disks, NFS or watchdogs, in an emulated guest (RUN=regexp, PACKAGES=...).
+	@RUN='$(RUN)' PACKAGES='$(PACKAGES)' hack/test-vm.sh
 
 .PHONY: test-full
 test-full: test ## Everything that `make test` runs, then longer simulations and more rounds of the lab.

@@ -14,6 +14,10 @@ wanted=(
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
+  # the emulated guest: building it and running it
+  "qemu-system-x86:/usr/bin/qemu-system-x86_64"
+  "cpio:/usr/bin/cpio /bin/cpio"
+  "kmod:/usr/sbin/depmod /sbin/depmod"
 )
 missing=()
 for entry in "${wanted[@]}"; do

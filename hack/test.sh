@@ -22,5 +22,8 @@ fi
 grep -q 'old owner reached the disk' /tmp/quorate-noenforce.$$ || { cat /tmp/quorate-noenforce.$$; rm -f /tmp/quorate-noenforce.$$; fail "TestLateWrite failed for another reason than a write of the old owner"; }
 rm -f /tmp/quorate-noenforce.$$
 
+say "tests on real disks and watchdogs, in the emulated guest"
+hack/test-vm.sh
+
 say "end-to-end tests on the lab"
 "${as_root[@]}" go test -count=1 -timeout 20m ./test/e2e/...

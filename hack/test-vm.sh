@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs the tests that need the emulated guest: those inside it, then those of the machine itself (watchdogs, hangs). Needs bin/vm and
+# bin/quorate-vm (make vm). RUN picks tests inside, PACKAGES packages.
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+
+[ -x "$BIN/quorate-vm" ] && [ -e "$BIN/vm/complete" ] || fail "the emulated guest is not built: run make vm"
+read -ra packages <<<"${PACKAGES:-./...}"
+"$BIN/quorate-vm" test --quiet ${RUN:+--run "$RUN"} "${packages[@]}"
+if [ -z "${RUN:-}${PACKAGES:-}" ]; then
+  QUORATE_VM="$BIN/vm" go test -count=1 -timeout 20m ./test/vm/machine
+fi
