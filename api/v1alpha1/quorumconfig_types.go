@@ -6,7 +6,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:Enum=NodeMajority;NodeAndDiskMajority;NodeAndFileShareMajority;NodeAndLeaseMajority;DiskOnly
 type QuorumMode string
 
-// Quorum modes. All but NodeMajority need a witness; their behaviour comes later.
+// Quorum modes. All but NodeMajority need a witness.
 const (
 	// QuorumNodeMajority counts nodes only.
 	QuorumNodeMajority QuorumMode = "NodeMajority"
@@ -41,7 +41,8 @@ type QuorumConfigSpec struct {
 	// +optional
 	// +kubebuilder:default=NodeMajority
 	Mode QuorumMode `json:"mode,omitempty"`
-	// witness is the one beside the nodes; which one is needed depends on mode. Behaviour comes later.
+	// witness is the vote beside the nodes; which kind is needed depends on mode. It may be changed while the cluster runs: the new one
+	// counts as soon as a vote record names it, the old one until then.
 	// +optional
 	Witness *Witness `json:"witness,omitempty"`
 	// dynamicVotes lets the vote record follow the view, so that a cluster can shrink one node at a time.
@@ -53,24 +54,23 @@ type QuorumConfigSpec struct {
 // Witness is a vote beside the nodes. Exactly one member is set.
 // +kubebuilder:validation:ExactlyOneOf=disk;fileShare;lease
 type Witness struct {
-	// disk is a shared disk with persistent reservations.
+	// disk is a shared disk with SCSI-3 or NVMe persistent reservations, of its own: at least 64 MiB, blank when it is first used.
 	// +optional
 	Disk *DiskWitness `json:"disk,omitempty"`
-	// fileShare is a directory that all nodes mount.
+	// fileShare is a directory that all nodes mount from a server outside of the cluster.
 	// +optional
 	FileShare *FileShareWitness `json:"fileShare,omitempty"`
-	// lease is a Lease of another Kubernetes cluster.
+	// lease is a Lease of another Kubernetes cluster, one that does not run on this cluster's nodes.
 	// +optional
 	Lease *LeaseWitness `json:"lease,omitempty"`
 }
 
 // DiskWitness is a shared disk with persistent reservations.
 type DiskWitness struct {
-	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
+	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-...; of a multipath disk, its device in /dev/mapper.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="device is immutable: delete the QuorumConfig and make it again"
 	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
 	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="device must be an absolute path without . or .. in it"
 	Device string `json:"device"`
@@ -78,7 +78,7 @@ type DiskWitness struct {
 
 // FileShareWitness is a directory that all nodes mount.
 type FileShareWitness struct {
-	// path of the directory on every host.
+	// path of the directory on every host. It is used for nothing else, and is below none of the mounts of this cluster's groups.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -89,18 +89,22 @@ type FileShareWitness struct {
 
 // LeaseWitness is a Lease of another Kubernetes cluster.
 type LeaseWitness struct {
-	// kubeconfigSecretRef names the Secret (data key `kubeconfig`) to reach that cluster with.
+	// kubeconfigSecretRef names the Secret (data key `kubeconfig`) to reach that cluster with. The kubeconfig has its data in itself: it
+	// names no files and runs no programs. Its user may get, create and update leases, and get, list, create and delete configmaps, in
+	// the namespace below.
 	// +required
 	KubeconfigSecretRef SecretReference `json:"kubeconfigSecretRef"`
-	// namespace of the Lease.
+	// namespace of the Lease. It has to be there.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespace string `json:"namespace"`
-	// name of the Lease.
+	// name of the Lease. It is made if it is not there. ConfigMaps whose names begin with it are made beside it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 }
 
@@ -116,7 +120,7 @@ const (
 	WitnessHeld WitnessState = "Held"
 	// WitnessFree is held by nobody.
 	WitnessFree WitnessState = "Free"
-	// WitnessFailed cannot be reached.
+	// WitnessFailed cannot be reached, or is refused: message says why.
 	WitnessFailed WitnessState = "Failed"
 	// WitnessUnknown is not reported.
 	WitnessUnknown WitnessState = "Unknown"
@@ -176,6 +180,14 @@ type WitnessStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Holder string `json:"holder,omitempty"`
+	// votes says whether the present vote record gives the witness a vote: it has one only beside an even number of voters, and only
+	// while it can be reached.
+	// +optional
+	Votes bool `json:"votes,omitempty"`
+	// message says what is wrong with the witness and what to do; empty when nothing is.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // QuorumConfig says when a cluster has quorum. It has the name of its Cluster; without one a cluster does not form.

@@ -10,6 +10,7 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/snapshot"
+	"github.com/quorate/quorate/pkg/validation"
 )
 
 // Votes are how the votes of a cluster stand.
@@ -64,6 +65,7 @@ func Quorum(o *snapshot.Objects, now time.Time) *v1alpha1.QuorumConfigStatus {
 	st.Witness = &v1alpha1.WitnessStatus{State: v1alpha1.WitnessNone}
 	set := conditionSet{list: &st.Conditions, generation: o.Quorum.Generation, now: now}
 	supported := o.Quorum.Spec.Mode == "" || o.Quorum.Spec.Mode == v1alpha1.QuorumNodeMajority
+	found, refused := validation.FirstError(validation.CheckQuorum(o))
 	switch {
 	case o.Cluster == nil:
 		set.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonClusterNotFound,
@@ -71,6 +73,8 @@ func Quorum(o *snapshot.Objects, now time.Time) *v1alpha1.QuorumConfigStatus {
 	case !supported:
 		set.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.QuorumReasonModeNotSupported,
 			fmt.Sprintf("spec.mode: this version does not support %s; use NodeMajority", o.Quorum.Spec.Mode))
+	case refused:
+		set.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, found.Reason, found.Field+": "+found.Message)
 	default:
 		set.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "the spec is usable")
 	}

@@ -197,6 +197,18 @@ func TestVotes(t *testing.T) {
 	}
 }
 
+// TestQuorumRefused: what is wrong with a QuorumConfig is said in its condition.
+func TestQuorumRefused(t *testing.T) {
+	o := objects(true, []int32{1, 2, 3}, 1, 2, 3)
+	for _, n := range o.Nodes {
+		n.Spec.Votes = new(int32)
+	}
+	c := meta.FindStatusCondition(Quorum(o, now).Conditions, v1alpha1.ConditionAccepted)
+	if c == nil || c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.QuorumReasonNeverQuorate || !strings.Contains(c.Message, "spec.votes 0") {
+		t.Errorf("without any vote the condition is %+v", c)
+	}
+}
+
 func TestNetworkState(t *testing.T) {
 	cases := map[string]struct {
 		peers []v1alpha1.AgentPeer // as node a hears them

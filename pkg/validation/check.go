@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"slices"
+
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/snapshot"
@@ -29,6 +31,8 @@ var rules = []func(*scope) []Finding{
 	addressesOutside,    // an address that its network cannot carry
 	addressesTwice,      // one address, two users
 	disksTwice,          // one disk, two groups
+	witnessOfAGroup,     // a witness that a group uses
+	neverQuorate,        // votes that are never a majority
 	missingProviders,    // a name without an address, a share without a disk
 	unknownTimeZones,    // a failback window nobody can compute
 	unknownNames,        // names of nodes and groups that are not there: a warning
@@ -36,6 +40,23 @@ var rules = []func(*scope) []Finding{
 
 // Check applies every rule to the objects of one cluster.
 func Check(o *snapshot.Objects) *Findings {
+	s := newScope(o)
+	findings := &Findings{groups: map[model.GroupKey][]Finding{}, resources: map[model.GroupKey][]Finding{}}
+	for _, rule := range rules {
+		findings.add(rule(s))
+	}
+	findings.sort()
+	return findings
+}
+
+// CheckQuorum applies the rules that can find something wrong with the QuorumConfig.
+func CheckQuorum(o *snapshot.Objects) []Finding {
+	s := newScope(o)
+	found := append(neverQuorate(s), witnessOfAGroup(s)...)
+	return slices.DeleteFunc(found, func(f Finding) bool { return f.Kind != KindQuorum })
+}
+
+func newScope(o *snapshot.Objects) *scope {
 	s := &scope{
 		Objects:   o,
 		groups:    make(map[model.GroupKey]*v1alpha1.ResourceGroup, len(o.Groups)),
@@ -54,12 +75,7 @@ func Check(o *snapshot.Objects) *Findings {
 			s.networks[o.Cluster.Spec.Networks[i].Name] = &o.Cluster.Spec.Networks[i]
 		}
 	}
-	findings := &Findings{groups: map[model.GroupKey][]Finding{}, resources: map[model.GroupKey][]Finding{}}
-	for _, rule := range rules {
-		findings.add(rule(s))
-	}
-	findings.sort()
-	return findings
+	return s
 }
 
 func (s *scope) eachResource(check func(*v1alpha1.Resource) (Finding, bool)) []Finding {

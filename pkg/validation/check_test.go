@@ -65,6 +65,12 @@ func good() *snapshot.Objects {
 	}
 }
 
+func witnessed(w v1alpha1.Witness) *v1alpha1.QuorumConfig {
+	return &v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: "demo"}, Spec: v1alpha1.QuorumConfigSpec{
+		ClusterName: "demo", Mode: v1alpha1.QuorumNodeAndDiskMajority, Witness: &w,
+	}}
+}
+
 func TestCheck(t *testing.T) {
 	younger := metav1.Time{Time: made.Add(time.Hour)}
 	cases := map[string]struct {
@@ -113,6 +119,28 @@ func TestCheck(t *testing.T) {
 			o.Resources[3].Spec.LoopbackDisk.File = "/array//disk-1.img"
 			o.Resources[3].CreationTimestamp = younger
 		}, want: []string{"news-disk: spec.loopbackDisk.file: /array/disk-1.img is the disk of Resource demo/shop-disk of group shop"}},
+		"witness on a group's disk": {spoil: func(o *snapshot.Objects) {
+			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array//disk-1.img"}})
+		}, want: []string{"Resource demo/shop-disk: spec.loopbackDisk.file: /array//disk-1.img is the witness of QuorumConfig demo"}},
+		"witness on the disk of a placed group": {spoil: func(o *snapshot.Objects) {
+			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-1.img"}})
+			o.Groups[0].Status.Assignment = &v1alpha1.Assignment{Node: "a"}
+		}, want: []string{"QuorumConfig demo: spec.witness.disk.device: /array/disk-1.img is the disk of Resource demo/shop-disk"}},
+		"witness of its own": {spoil: func(o *snapshot.Objects) {
+			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-9.img"}})
+		}},
+		"witness on a share that a group exports": {spoil: func(o *snapshot.Objects) {
+			o.Quorum = witnessed(v1alpha1.Witness{FileShare: &v1alpha1.FileShareWitness{Path: "/srv/quorate/news/witness"}})
+		}, want: []string{"QuorumConfig demo: spec.witness.fileShare.path: /srv/quorate/news/witness is on the disk of Resource demo/news-disk"}},
+		"no votes at all": {spoil: func(o *snapshot.Objects) {
+			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-9.img"}})
+			o.Nodes[0].Spec.Votes, o.Nodes[1].Spec.Votes = new(int32), new(int32)
+		}, want: []string{"QuorumConfig demo: spec.mode: all 2 Nodes of cluster demo have spec.votes 0"}},
+		"no votes of nodes, and none needed": {spoil: func(o *snapshot.Objects) {
+			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-9.img"}})
+			o.Quorum.Spec.Mode = v1alpha1.QuorumDiskOnly
+			o.Nodes[0].Spec.Votes, o.Nodes[1].Spec.Votes = new(int32), new(int32)
+		}},
 		"unknown time zone": {spoil: func(o *snapshot.Objects) {
 			o.Groups[0].Spec.Failback.Window = &v1alpha1.TimeWindow{Start: "22:00", End: "04:00", TimeZone: "Mars/Base"}
 		}, want: []string{"demo/shop: spec.failback.window.timeZone"}},

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"cmp"
+	"path"
 	"slices"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -16,6 +17,7 @@ type Kind string
 const (
 	KindGroup    Kind = "ResourceGroup"
 	KindResource Kind = "Resource"
+	KindQuorum   Kind = "QuorumConfig"
 )
 
 // Finding is one thing that is wrong.
@@ -35,13 +37,14 @@ type Finding struct {
 
 // Text is the finding as one sentence that names object and field.
 func (f Finding) Text() string {
-	return string(f.Kind) + " " + f.Namespace + "/" + f.Name + ": " + f.Field + ": " + f.Message
+	return string(f.Kind) + " " + path.Join(f.Namespace, f.Name) + ": " + f.Field + ": " + f.Message
 }
 
 // Findings are the result of Check, by object.
 type Findings struct {
 	groups    map[model.GroupKey][]Finding
 	resources map[model.GroupKey][]Finding // keyed by the resource's own namespace and name
+	quorum    []Finding
 	all       []Finding
 }
 
@@ -55,6 +58,9 @@ func (f *Findings) OfGroup(key model.GroupKey) []Finding { return f.groups[key] 
 func (f *Findings) OfResource(namespace, name string) []Finding {
 	return f.resources[model.GroupKey{Namespace: namespace, Name: name}]
 }
+
+// OfQuorum returns the findings about the QuorumConfig.
+func (f *Findings) OfQuorum() []Finding { return f.quorum }
 
 // FirstError returns the first finding of the list that is not a warning.
 func FirstError(list []Finding) (Finding, bool) {
@@ -98,10 +104,13 @@ func (f *Findings) InvalidGroups(o *snapshot.Objects) map[model.GroupKey]string 
 func (f *Findings) add(list []Finding) {
 	for _, found := range list {
 		key := model.GroupKey{Namespace: found.Namespace, Name: found.Name}
-		if found.Kind == KindGroup {
+		switch found.Kind {
+		case KindGroup:
 			f.groups[key] = append(f.groups[key], found)
-		} else {
+		case KindResource:
 			f.resources[key] = append(f.resources[key], found)
+		case KindQuorum:
+			f.quorum = append(f.quorum, found)
 		}
 	}
 	f.all = append(f.all, list...)
@@ -119,6 +128,10 @@ func aboutGroup(g *v1alpha1.ResourceGroup, field, reason, message string) Findin
 
 func aboutResource(r *v1alpha1.Resource, field, reason, message string) Finding {
 	return Finding{Kind: KindResource, Namespace: r.Namespace, Name: r.Name, Field: field, Reason: reason, Message: message}
+}
+
+func aboutQuorum(q *v1alpha1.QuorumConfig, field, reason, message string) Finding {
+	return Finding{Kind: KindQuorum, Name: q.Name, Field: field, Reason: reason, Message: message}
 }
 
 func warn(f Finding) Finding {

@@ -65,6 +65,9 @@ func TestQuorumConfigRefusals(t *testing.T) {
 		"no share":               {`{spec: {mode: NodeAndFileShareMajority, witness: {disk: {device: /dev/sda}}}}`, []string{"witness.fileShare"}},
 		"two witnesses":          {`{spec: {mode: DiskOnly, witness: {disk: {device: /dev/sda}, fileShare: {path: /w}}}}`, []string{"spec.witness", "exactly one"}},
 		"witness not wanted":     {`{spec: {witness: {disk: {device: /dev/sda}}}}`, []string{"spec.witness", "NodeMajority"}},
+		"share relative":         {`{spec: {mode: NodeAndFileShareMajority, witness: {fileShare: {path: /w/../x}}}}`, []string{"spec.witness.fileShare.path"}},
+		"lease's namespace":      {`{spec: {mode: NodeAndLeaseMajority, witness: {lease: {kubeconfigSecretRef: {namespace: n, name: s}, namespace: "a/b", name: w}}}}`, []string{"spec.witness.lease.namespace"}},
+		"lease's name":           {`{spec: {mode: NodeAndLeaseMajority, witness: {lease: {kubeconfigSecretRef: {namespace: n, name: s}, namespace: a, name: "../w"}}}}`, []string{"spec.witness.lease.name"}},
 		"device relative":        {`{spec: {mode: DiskOnly, witness: {disk: {device: sda}}}}`, []string{"spec.witness.disk.device"}},
 	})
 }

@@ -60,7 +60,7 @@ func TestImmutableFields(t *testing.T) {
 		"node cluster":    {node, `{spec: {clusterName: d}}`, []string{"spec.clusterName", "immutable"}},
 		"group cluster":   {group, `{spec: {clusterName: d}}`, []string{"spec.clusterName", "immutable"}},
 		"quorum cluster":  {witness, `{spec: {clusterName: d}}`, []string{"spec.clusterName", "immutable"}},
-		"witness device":  {witness, `{spec: {witness: {disk: {device: /dev/sdb}}}}`, []string{"spec.witness.disk.device", "immutable"}},
+		"witness device":  {witness, `{spec: {witness: {disk: {device: /dev/sdb}}}}`, nil},
 		"resource type":   {disk, `{spec: {type: OCF, loopbackDisk: null, ocf: {provider: a, agent: b}}}`, []string{"spec.type", "immutable"}},
 		"backing file":    {disk, `{spec: {loopbackDisk: {file: /array/2}}}`, []string{"spec.loopbackDisk.file", "immutable"}},
 		"physical device": {physical, `{spec: {physicalDisk: {device: /dev/sdb}}}`, []string{"spec.physicalDisk.device", "immutable"}},

@@ -1949,9 +1949,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: holder
       type:
         scalar: string
+    - name: message
+      type:
+        scalar: string
     - name: state
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.WitnessState
+    - name: votes
+      type:
+        scalar: boolean
 - name: io.k8s.apimachinery.pkg.api.resource.Quantity
   scalar: untyped
   list:

@@ -7,7 +7,7 @@ package v1alpha1
 //
 // DiskWitness is a shared disk with persistent reservations.
 type DiskWitnessApplyConfiguration struct {
-	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
+	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-...; of a multipath disk, its device in /dev/mapper.
 	Device *string `json:"device,omitempty"`
 }
 

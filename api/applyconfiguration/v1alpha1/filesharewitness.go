@@ -7,7 +7,7 @@ package v1alpha1
 //
 // FileShareWitness is a directory that all nodes mount.
 type FileShareWitnessApplyConfiguration struct {
-	// path of the directory on every host.
+	// path of the directory on every host. It is used for nothing else, and is below none of the mounts of this cluster's groups.
 	Path *string `json:"path,omitempty"`
 }
 

@@ -7,11 +7,13 @@ package v1alpha1
 //
 // LeaseWitness is a Lease of another Kubernetes cluster.
 type LeaseWitnessApplyConfiguration struct {
-	// kubeconfigSecretRef names the Secret (data key `kubeconfig`) to reach that cluster with.
+	// kubeconfigSecretRef names the Secret (data key `kubeconfig`) to reach that cluster with. The kubeconfig has its data in itself: it
+	// names no files and runs no programs. Its user may get, create and update leases, and get, list, create and delete configmaps, in
+	// the namespace below.
 	KubeconfigSecretRef *SecretReferenceApplyConfiguration `json:"kubeconfigSecretRef,omitempty"`
-	// namespace of the Lease.
+	// namespace of the Lease. It has to be there.
 	Namespace *string `json:"namespace,omitempty"`
-	// name of the Lease.
+	// name of the Lease. It is made if it is not there. ConfigMaps whose names begin with it are made beside it.
 	Name *string `json:"name,omitempty"`
 }
 

@@ -17,7 +17,8 @@ type QuorumConfigSpecApplyConfiguration struct {
 	ClusterName *string `json:"clusterName,omitempty"`
 	// mode says whose votes count.
 	Mode *apiv1alpha1.QuorumMode `json:"mode,omitempty"`
-	// witness is the one beside the nodes; which one is needed depends on mode. Behaviour comes later.
+	// witness is the vote beside the nodes; which kind is needed depends on mode. It may be changed while the cluster runs: the new one
+	// counts as soon as a vote record names it, the old one until then.
 	Witness *WitnessApplyConfiguration `json:"witness,omitempty"`
 	// dynamicVotes lets the vote record follow the view, so that a cluster can shrink one node at a time.
 	DynamicVotes *bool `json:"dynamicVotes,omitempty"`

@@ -7,11 +7,11 @@ package v1alpha1
 //
 // Witness is a vote beside the nodes. Exactly one member is set.
 type WitnessApplyConfiguration struct {
-	// disk is a shared disk with persistent reservations.
+	// disk is a shared disk with SCSI-3 or NVMe persistent reservations, of its own: at least 64 MiB, blank when it is first used.
 	Disk *DiskWitnessApplyConfiguration `json:"disk,omitempty"`
-	// fileShare is a directory that all nodes mount.
+	// fileShare is a directory that all nodes mount from a server outside of the cluster.
 	FileShare *FileShareWitnessApplyConfiguration `json:"fileShare,omitempty"`
-	// lease is a Lease of another Kubernetes cluster.
+	// lease is a Lease of another Kubernetes cluster, one that does not run on this cluster's nodes.
 	Lease *LeaseWitnessApplyConfiguration `json:"lease,omitempty"`
 }
 

@@ -15,6 +15,11 @@ type WitnessStatusApplyConfiguration struct {
 	State *apiv1alpha1.WitnessState `json:"state,omitempty"`
 	// holder is the name of the node that holds it.
 	Holder *string `json:"holder,omitempty"`
+	// votes says whether the present vote record gives the witness a vote: it has one only beside an even number of voters, and only
+	// while it can be reached.
+	Votes *bool `json:"votes,omitempty"`
+	// message says what is wrong with the witness and what to do; empty when nothing is.
+	Message *string `json:"message,omitempty"`
 }
 
 // WitnessStatusApplyConfiguration constructs a declarative configuration of the WitnessStatus type for use with
@@ -36,5 +41,21 @@ func (b *WitnessStatusApplyConfiguration) WithState(value apiv1alpha1.WitnessSta
 // If called multiple times, the Holder field is set to the value of the last call.
 func (b *WitnessStatusApplyConfiguration) WithHolder(value string) *WitnessStatusApplyConfiguration {
 	b.Holder = &value
+	return b
+}
+
+// WithVotes sets the Votes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Votes field is set to the value of the last call.
+func (b *WitnessStatusApplyConfiguration) WithVotes(value bool) *WitnessStatusApplyConfiguration {
+	b.Votes = &value
+	return b
+}
+
+// WithMessage sets the Message field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Message field is set to the value of the last call.
+func (b *WitnessStatusApplyConfiguration) WithMessage(value string) *WitnessStatusApplyConfiguration {
+	b.Message = &value
 	return b
 }
