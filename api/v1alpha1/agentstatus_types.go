@@ -136,6 +136,14 @@ type AgentGuards struct {
 	// watchdog says that a watchdog device is armed.
 	// +optional
 	Watchdog bool `json:"watchdog,omitempty"`
+	// watchdogTimeout is how long the armed device waits to be fed before it resets the host: other nodes wait at least that long.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	WatchdogTimeout *metav1.Duration `json:"watchdogTimeout,omitempty"`
+	// guardian says that the guardian process runs, which stops everything when the agent cannot.
+	// +optional
+	Guardian bool `json:"guardian,omitempty"`
 }
 
 // LinkState is Up or Down, with hysteresis.

@@ -188,7 +188,8 @@ type SelfFence struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="timeout must be from 100ms to 5m"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
-	// watchdogDevice resets a host whose kernel hangs, such as /dev/watchdog0. Behaviour comes later.
+	// watchdogDevice resets a host whose kernel or guardian hangs, or that cannot stop its groups in time, such as /dev/watchdog0.
+	// The guardian feeds it. A device whose shortest timeout is longer than timeout makes other nodes wait for that longer time.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^/dev/[A-Za-z0-9/_.-]+$`

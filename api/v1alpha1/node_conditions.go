@@ -64,4 +64,6 @@ const (
 	ProblemNoAddressGuard = "NoAddressGuard"
 	// ProblemNoGuardian: the guardian process does not answer.
 	ProblemNoGuardian = "NoGuardian"
+	// ProblemNoWatchdog surfaces when the watchdog device that the Cluster names is not armed.
+	ProblemNoWatchdog = "NoWatchdog"
 )

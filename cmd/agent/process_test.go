@@ -110,7 +110,8 @@ func (h *host) start() {
 	}
 	defer log.Close()
 	h.cmd = exec.Command("/proc/self/exe", "run", "--node", h.name, "--cluster", clusterName, "--run-dir", h.runDir(),
-		"--state-dir", filepath.Join(h.dir, "state"), "--kubeconfig", filepath.Join(h.dir, "kubeconfig"), "--cgroup-root", h.cgroup())
+		"--state-dir", filepath.Join(h.dir, "state"), "--kubeconfig", filepath.Join(h.dir, "kubeconfig"), "--cgroup-root", h.cgroup(),
+		"--sysrq-trigger", "") // it is the developer's machine
 	h.cmd.Env = append(os.Environ(), asAgent+"=1")
 	h.cmd.Stdout, h.cmd.Stderr = log, log
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

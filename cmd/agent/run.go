@@ -18,18 +18,21 @@ import (
 	"github.com/quorate/quorate/pkg/nodeagent"
 	"github.com/quorate/quorate/pkg/runstate"
 	"github.com/quorate/quorate/pkg/version"
+	"github.com/quorate/quorate/pkg/watchdog"
 )
 
 const defaultRunDir = "/run/quorate"
 
 // hostFlags are those that the agent and its guardian share.
 type hostFlags struct {
-	runDir, cgroupRoot, level string
+	runDir, cgroupRoot, level, sysRqTrigger string
 }
 
 func (h *hostFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&h.runDir, "run-dir", defaultRunDir, "directory of what must not outlive a reboot, on a tmpfs")
 	flags.StringVar(&h.cgroupRoot, "cgroup-root", defaultCgroupRoot(), "control group (cgroup2) below which resources get theirs")
+	flags.StringVar(&h.sysRqTrigger, "sysrq-trigger", watchdog.SysRq,
+		"file through which a host that cannot stop its groups resets itself at once; empty: it only tells of it")
 	flags.StringVar(&h.level, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -60,7 +63,8 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			opts.RunDir, opts.CgroupRoot, opts.Log = host.runDir, host.cgroupRoot, log.WithValues("node", opts.Node)
+			opts.RunDir, opts.CgroupRoot, opts.SysRqTrigger = host.runDir, host.cgroupRoot, host.sysRqTrigger
+			opts.Log = log.WithValues("node", opts.Node)
 			return nodeagent.Run(cmd.Context(), opts)
 		},
 	}
@@ -92,6 +96,7 @@ func guardianCommand() *cobra.Command {
 			}
 			err = guardian.Run(cmd.Context(), guardian.Options{
 				RunDir: host.runDir, CgroupRoot: host.cgroupRoot, Types: nodeagent.Types(guard), Log: log,
+				Stuck: nodeagent.Stuck(watchdog.Host{Trigger: host.sysRqTrigger}, log),
 			})
 			if errors.Is(err, guardian.ErrRunning) {
 				log.Info("Another guardian watches this host")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,8 +27,7 @@ func At(path string) *Cgroup { return &Cgroup{path: filepath.Clean(path)} }
 // Path of the control group in the file system.
 func (c *Cgroup) Path() string { return c.path }
 
-// Check tells whether control groups can be made below root: it must be, or be below, a cgroup2 file system whose kernel can kill a
-// whole group (Linux 5.14).
+// Check tells whether control groups can be made below root: it must be, or be below, a cgroup2 file system.
 func Check(root string) error {
 	dir := filepath.Clean(root)
 	var st unix.Statfs_t
@@ -137,9 +137,13 @@ func (c *Cgroup) Signal(sig unix.Signal) error {
 // Kill kills every process at once and waits until all are gone, then removes the control group. An error at the end of ctx names
 // the processes that are still there: they wait in the kernel for something that does not answer, mostly a disk.
 func (c *Cgroup) Kill(ctx context.Context) error {
-	err := os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0)
-	if gone(err) {
+	if _, err := os.Stat(c.path); gone(err) {
 		return nil
+	}
+	// The kernel kills what is forked meanwhile, too (Linux 5.14).
+	err := c.set("cgroup.kill", "1")
+	if gone(err) {
+		err = c.killFrozen(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("killing the cgroup: %w", err)
@@ -150,16 +154,42 @@ func (c *Cgroup) Kill(ctx context.Context) error {
 	return c.Remove()
 }
 
-// WaitEmpty waits until no process is left.
-func (c *Cgroup) WaitEmpty(ctx context.Context) error {
-	events, err := os.Open(filepath.Join(c.path, "cgroup.events"))
+// set writes to one of the control group's files, and never makes one.
+func (c *Cgroup) set(file, value string) error {
+	f, err := os.OpenFile(filepath.Join(c.path, file), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// killFrozen is for kernels that cannot kill a whole control group: frozen processes do not fork, and die of SIGKILL all the same.
+// Whatever was born before the freeze took hold is met in a later round.
+func (c *Cgroup) killFrozen(ctx context.Context) error {
+	err := c.set("cgroup.freeze", "1")
 	if gone(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("opening the cgroup's events: %w", err)
+		return err
 	}
-	defer func() { _ = events.Close() }()
+	for {
+		if err := c.Signal(unix.SIGKILL); err != nil {
+			return err
+		}
+		populated, err := c.Populated()
+		if err != nil || !populated || ctx.Err() != nil {
+			return err // WaitEmpty names what is left
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// WaitEmpty waits until no process is left. It sleeps between looks instead of waiting on the file: a thousand of these at a time must
+// not need a thread each.
+func (c *Cgroup) WaitEmpty(ctx context.Context) error {
+	pause := time.Millisecond
 	for {
 		populated, err := c.Populated()
 		if err != nil || !populated {
@@ -169,18 +199,46 @@ func (c *Cgroup) WaitEmpty(ctx context.Context) error {
 			pids, listErr := c.Processes()
 			return errors.Join(fmt.Errorf("processes %v of cgroup %s do not end: %w", pids, c.path, err), listErr)
 		}
-		// The kernel marks the file as changed; the read in Populated is on another descriptor, so look again now and then.
-		pollFor(events, 20*time.Millisecond)
+		time.Sleep(pause)
+		pause = min(2*pause, 16*time.Millisecond)
 	}
 }
 
-func pollFor(f *os.File, d time.Duration) {
-	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
-	if n, err := unix.Poll(fds, int(d.Milliseconds())); n > 0 || err != nil {
-		// An event that was read already keeps the descriptor ready: reading it through this one clears that.
-		buf := make([]byte, 64)
-		_, _ = f.ReadAt(buf, 0)
+// ProcessShare is how many processes and threads are the given share of all that this host can have.
+func ProcessShare(percent int) (int, error) {
+	most := math.MaxInt
+	for _, file := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return 0, fmt.Errorf("looking how many processes there can be: %w", err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+		if err != nil {
+			return 0, fmt.Errorf("looking how many processes there can be: %s: %w", file, err)
+		}
+		most = min(most, n)
 	}
+	return most / 100 * percent, nil
+}
+
+// LimitProcesses bounds how many processes and threads may live in the control group, so that one that forks without end leaves the
+// host room to stop it. It reports false where the kernel does not offer the pids controller here, as beside cgroup version 1.
+func (c *Cgroup) LimitProcesses(limit int) (bool, error) {
+	parent := filepath.Dir(c.path)
+	offered, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers"))
+	if err != nil {
+		return false, fmt.Errorf("looking for the pids controller: %w", err)
+	}
+	if !slices.Contains(strings.Fields(string(offered)), "pids") {
+		return false, nil
+	}
+	if err := At(parent).set("cgroup.subtree_control", "+pids"); err != nil {
+		return false, fmt.Errorf("enabling the pids controller: %w", err)
+	}
+	if err := c.set("pids.max", strconv.Itoa(limit)); err != nil {
+		return false, fmt.Errorf("limiting the processes of the cgroup: %w", err)
+	}
+	return true, nil
 }
 
 // Remove removes the control group and those below it, which must be empty. One that is not there is no error.

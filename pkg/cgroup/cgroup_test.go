@@ -126,6 +126,56 @@ func TestNested(t *testing.T) {
 	}
 }
 
+// TestForkBomb: what forks faster than it can be listed is killed all the same, by the kernel in one go or frozen first.
+func TestForkBomb(t *testing.T) {
+	for name, kill := range map[string]func(*cgroup.Cgroup, context.Context) error{
+		"at once": (*cgroup.Cgroup).Kill, "frozen": cgroup.KillFrozen,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := cgroup.At(filepath.Join(cgrouptest.Root(t), "bomb"))
+			if err := c.Create(); err != nil {
+				t.Fatal(err)
+			}
+			// Each process starts the next and ends at once: whoever kills them one by one is always late.
+			rabbit := filepath.Join(t.TempDir(), "rabbit")
+			if err := os.WriteFile(rabbit, []byte(`sh "$0" & exit`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			start(t, c, `for i in 1 2 3 4 5 6 7 8; do sh `+rabbit+` & done; sleep 1000`)
+			waitProcesses(t, c, 4)
+			time.Sleep(50 * time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if err := kill(c, ctx); err != nil {
+				t.Fatal(err)
+			}
+			if populated, err := c.Populated(); populated || err != nil {
+				pids, _ := c.Processes()
+				t.Errorf("processes %v live: %v", pids, err)
+			}
+		})
+	}
+}
+
+// TestLimitProcesses: where the kernel offers the controller, the limit is in force.
+func TestLimitProcesses(t *testing.T) {
+	c := cgroup.At(filepath.Join(cgrouptest.Root(t), "limited"))
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	limited, err := c.LimitProcesses(77)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(c.Path(), "pids.max"))
+	if limited != (err == nil) || (limited && string(raw) != "77\n") {
+		t.Errorf("limited = %v, but pids.max is %q, %v", limited, raw, err)
+	}
+	if n, err := cgroup.ProcessShare(15); n < 100 || err != nil {
+		t.Errorf("15%% of the host's processes are %d, %v", n, err)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	if err := cgroup.Check(filepath.Join(cgrouptest.Root(t), "not", "yet")); err != nil {
 		t.Error(err)

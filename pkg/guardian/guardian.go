@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,6 +18,7 @@ import (
 	"github.com/quorate/quorate/pkg/monitor"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/runstate"
+	"github.com/quorate/quorate/pkg/watchdog"
 )
 
 // Options are what a guardian needs.
@@ -26,14 +30,16 @@ type Options struct {
 	Now func() time.Duration
 	// Stuck is called when something could not be stopped within selfFence.timeout: the host must be fenced. It may be nil.
 	Stuck func([]monitor.Leftover)
-	Log   logr.Logger
+	// Watchdog arms the device that the cluster names; nil means watchdog.Open.
+	Watchdog func(path string, timeout time.Duration) (watchdog.Device, error)
+	Log      logr.Logger
 }
 
 const (
 	lockFile = "guardian.pid"
 	// idle is how often the lease is looked at when nothing runs: an agent that starts something has a fresh lease then, so this
 	// only has to be shorter than the shortest lease.
-	idle = 250 * time.Millisecond
+	idle = 100 * time.Millisecond
 	// again is the pause between two rounds when something cannot be stopped.
 	again = time.Second
 	// defaultSelfFence is used when the lease does not say.
@@ -58,7 +64,13 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	g := &guardian{opts: opts, store: store}
+	g := &guardian{opts: opts, store: store, feeder: newFeeder(&opts)}
+	var feeding sync.WaitGroup
+	feeding.Go(func() { g.feeder.run(ctx) })
+	defer func() {
+		feeding.Wait()
+		g.feeder.end(!g.last.Active)
+	}()
 	opts.Log.Info("watching the agent's lease", "runDir", opts.RunDir)
 	for {
 		wait := g.look(ctx)
@@ -78,6 +90,22 @@ func Running(runDir string) bool {
 	}
 	defer f.Close()
 	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// Status is what the guardian of the run directory says of itself; false when none runs.
+func Status(runDir string) (runstate.GuardStatus, bool) {
+	if !Running(runDir) {
+		return runstate.GuardStatus{}, false
+	}
+	raw, err := os.ReadFile(filepath.Join(runDir, lockFile))
+	if err != nil {
+		return runstate.GuardStatus{}, true
+	}
+	s, err := runstate.ReadGuardStatus(runDir)
+	if err != nil || strings.TrimSpace(string(raw)) != strconv.Itoa(s.PID) {
+		return runstate.GuardStatus{}, true // it has only begun
+	}
+	return s, true
 }
 
 // takeLock makes this the only guardian; the kernel lets go of it however the process ends.
@@ -110,22 +138,18 @@ func writePID(f *os.File) error {
 	return err
 }
 
-// prefer asks the kernel to kill others first and to run this process soon. A host that refuses is watched all the same.
-func prefer(log logr.Logger) {
-	err := errors.Join(
-		os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0),
-		unix.Setpriority(unix.PRIO_PROCESS, 0, -20),
-	)
-	if err != nil {
-		log.V(1).Info("the guardian runs without priority", "reason", err.Error())
-	}
-}
-
 type guardian struct {
-	opts  Options
-	store *runstate.Store
+	opts   Options
+	store  *runstate.Store
+	feeder *feeder
 	// last is the last lease that could be read; a garbled one must not look like none.
 	last runstate.Lease
+}
+
+// safe is said of a host on which nothing runs that would have to stop.
+func (g *guardian) safe() time.Duration {
+	g.feeder.allow(g.opts.Now() + safeFor)
+	return idle
 }
 
 // look looks at the lease, acts if it is due, and returns when to look again.
@@ -134,14 +158,18 @@ func (g *guardian) look(ctx context.Context) time.Duration {
 	switch {
 	case errors.Is(err, runstate.ErrNoLease):
 		g.last = runstate.Lease{}
-		return idle
 	case err != nil:
 		g.opts.Log.Error(err, "the lease cannot be read; the last one counts")
+		if g.last == (runstate.Lease{}) {
+			return idle // nothing is known of this host yet: it is not safe either
+		}
 	default:
 		g.last = lease
 	}
+	fence := selfFence(g.last)
+	g.feeder.configure(fence)
 	if !g.last.Active {
-		return idle
+		return g.safe()
 	}
 	lock, err := runstate.ReadLock(g.opts.RunDir)
 	if err != nil {
@@ -151,9 +179,12 @@ func (g *guardian) look(ctx context.Context) time.Duration {
 		// A guardian before this one has begun, and may not have ended.
 		return g.stop(ctx, g.last, lock.Generation)
 	}
+	begins := g.last.StopBegins()
+	g.feeder.allow(watchdog.LastFeed(begins, begins+fence, g.feeder.timeout()))
 	now := g.opts.Now()
 	if due := Due(g.last, now, alive(g.last)); now < due {
-		return due - now
+		// A lease may become shorter while nobody looks: when a vote record asks for more grants, or selfFence.timeout changes.
+		return min(due-now, fence/8)
 	}
 	return g.act(ctx, g.last)
 }
@@ -214,8 +245,8 @@ func (g *guardian) stop(ctx context.Context, l runstate.Lease, burnt model.Gener
 			mine = append(mine, r)
 		}
 	}
-	if len(mine) == 0 {
-		return idle
+	if len(mine)+len(damage) == 0 {
+		return g.safe()
 	}
 	fence := selfFence(l)
 	// A guardian that is itself late (the host was frozen) still gives each kill a moment.
@@ -226,9 +257,15 @@ func (g *guardian) stop(ctx context.Context, l runstate.Lease, burnt model.Gener
 		Types: g.opts.Types, Store: g.store, CgroupRoot: g.opts.CgroupRoot, RunDir: g.opts.RunDir, Ordered: left / 3, Log: g.opts.Log,
 	}
 	leftovers := reaper.Reap(bounded, mine)
+	if len(leftovers) == 0 && len(damage) > 0 && g.opts.Now() < l.StopBegins()+fence {
+		return fence / 8 // who knows what it stands for; perhaps it can be read the next time
+	}
+	for _, d := range damage {
+		leftovers = append(leftovers, monitor.Leftover{Message: "a record of what runs cannot be read: " + d.Error(), Unreadable: true})
+	}
 	if len(leftovers) == 0 {
 		g.opts.Log.Info("everything is stopped", "resources", len(mine), "after", (g.opts.Now() - l.KeepingUntil).String())
-		return idle
+		return g.safe()
 	}
 	for _, left := range leftovers {
 		g.opts.Log.Info("it could not be stopped", "resource", left.Resource.String(), "type", left.Type, "message", left.Message)

@@ -139,7 +139,7 @@ func (f Facts) proveOwner(c claim, owner model.Owner) (ProofType, time.Duration)
 	if c.kind == KindAddress && f.GuardsAddresses[owner.ID] {
 		return ProofAddressLease, since
 	}
-	return ProofSelfFence, since + f.SelfFence + f.Witness + f.Margin
+	return ProofSelfFence, since + max(f.SelfFence, f.Watchdogs[owner.ID]) + f.Witness + f.Margin
 }
 
 // rank orders evidence from what was seen to what was waited for.

@@ -105,6 +105,8 @@ func TestProve(t *testing.T) {
 		"process, before the deadline":     {kind: KindProcess, unproven: dead, now: deadline - 1, at: deadline},
 		"process, at the deadline":         {kind: KindProcess, unproven: dead, now: deadline, want: ProofSelfFence},
 		"the weakest counts":               {kind: KindAddress, unproven: []model.Owner{owner(2, 5), owner(3, 1)}, now: deadline, want: ProofSelfFence},
+		"a watchdog that is slower counts": {kind: KindProcess, unproven: dead, now: deadline, at: deadline + 2*time.Second, change: func(f *Facts) { f.Watchdogs = map[model.NodeID]time.Duration{2: 3 * time.Second} }},
+		"a watchdog that is faster":        {kind: KindProcess, unproven: dead, now: deadline, want: ProofSelfFence, change: func(f *Facts) { f.Watchdogs = map[model.NodeID]time.Duration{2: time.Second} }},
 		"all must be proven":               {kind: KindAddress, unproven: []model.Owner{owner(2, 5), owner(3, 1)}, now: 100 * time.Second, at: deadline},
 		"power was cut":                    {kind: KindProcess, unproven: dead, want: ProofPowerFenced, change: func(f *Facts) { f.PowerFenced = map[model.Member]bool{member(2, 5): true} }},
 		"an operator said so":              {kind: KindProcess, unproven: dead, want: ProofManualConfirmation, change: func(f *Facts) { f.Confirmed = map[model.Member]bool{member(2, 5): true} }},

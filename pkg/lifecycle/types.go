@@ -182,6 +182,8 @@ type Fencing struct {
 	// GuardsAddresses are the nodes whose kernel silences addresses at the end of their lease, as their status said while they
 	// were well.
 	GuardsAddresses map[model.NodeID]bool
+	// Watchdogs is, for each node with an armed watchdog device, how long after quorum was lost it may take to reset the node.
+	Watchdogs map[model.NodeID]time.Duration
 	// PowerFenced and Confirmed are the lives of nodes whose power was cut, or of which an operator said that they are off.
 	PowerFenced map[model.Member]bool
 	Confirmed   map[model.Member]bool

@@ -119,7 +119,7 @@ func (m *Monitor) CleanUp(ctx context.Context) []Leftover {
 		}
 	}
 	for _, d := range append(damage, groupDamage...) {
-		left = append(left, Leftover{Message: "a record of the run state cannot be read: " + d.Error()})
+		left = append(left, Leftover{Message: "a record of the run state cannot be read: " + d.Error(), Unreadable: true})
 	}
 	return left
 }

@@ -95,4 +95,6 @@ type Leftover struct {
 	Resource resourcetype.Identity
 	Type     string
 	Message  string
+	// Unreadable says that it is a record which could not be read: nobody knows what it stands for, or whether that is still there.
+	Unreadable bool
 }

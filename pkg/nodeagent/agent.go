@@ -19,6 +19,7 @@ import (
 	"github.com/quorate/quorate/pkg/monitor"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/runstate"
+	"github.com/quorate/quorate/pkg/watchdog"
 )
 
 // Options are what an agent is started with.
@@ -33,8 +34,10 @@ type Options struct {
 	CgroupRoot string
 	// MetricsAddress is a loopback address and port; empty or "0": no metrics.
 	MetricsAddress string
-	Version        string
-	Log            logr.Logger
+	// SysRqTrigger is where a reset of this host is ordered, /proc/sysrq-trigger; empty: the host never resets itself.
+	SysRqTrigger string
+	Version      string
+	Log          logr.Logger
 }
 
 // agent is the wiring of one host.
@@ -47,7 +50,7 @@ type agent struct {
 	lease     *lease
 	core      *core
 	guard     addressguard.Guard
-	guards    v1alpha1.AgentGuards
+	guards    *guards
 	types     *resourcetype.Registry
 	monitor   groupMonitor
 	enrolment *enrolment
@@ -135,6 +138,7 @@ func (a *agent) open(now func() time.Duration) (*os.File, error) {
 // wire makes the parts that need no I/O.
 func (a *agent) wire(now func() time.Duration) {
 	a.problems = newProblems(a.note)
+	a.guards = &guards{changed: a.note}
 	a.core = newCore(a.files, a.bootID, a.lease, now, a.log, a.membershipChanged)
 	a.publisher = &publisher{
 		log: a.log.WithName("publisher"), nodeName: a.opts.Node, world: a.world, reached: a.reached, observe: a.observe, wall: a.wall,
@@ -144,7 +148,8 @@ func (a *agent) wire(now func() time.Duration) {
 		log: a.log.WithName("keeper"), now: now, nodeName: a.opts.Node, cluster: a.opts.Cluster, core: a.core, lease: a.lease,
 		enrolment: a.enrolment, world: a.world, problems: a.problems, burnt: a.burnt,
 		unlock: func() error { return runstate.RemoveLock(a.opts.RunDir) }, published: a.note, renewed: a.publisher.drop,
-		wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
+		stuck: Stuck(watchdog.Host{Trigger: a.opts.SysRqTrigger}, a.log),
+		wake:  make(chan struct{}, 1), lost: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}
 	a.publisher.applied = a.keeper.appliedTo
@@ -172,7 +177,11 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
 		func(ctx context.Context) { favourAgent(ctx, a.log) },
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
-		(&guardianKeeper{log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, problems: a.problems}).run,
+		a.keeper.fencer,
+		(&guardianKeeper{
+			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
+			settings: a.enrolment.current, problems: a.problems, guards: a.guards,
+		}).run,
 	} {
 		loops.Go(func() { loop(ctx) })
 	}
@@ -188,7 +197,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *runstate.Store) error {
 	var noGuard error
 	a.guard, noGuard = Guard(ctx, now, a.log)
-	a.guards.Addresses = noGuard == nil
+	a.guards.set(func(g *v1alpha1.AgentGuards) { g.Addresses = noGuard == nil })
 	if noGuard != nil {
 		a.problems.one(v1alpha1.ProblemNoAddressGuard, "", "other nodes wait longer for this host's addresses: "+noGuard.Error())
 	}
@@ -265,8 +274,8 @@ func (a *agent) renewalStep() time.Duration {
 
 // membershipChanged runs on core's loop: it only wakes others, the reporter's status first.
 func (a *agent) membershipChanged() {
-	a.publisher.kick()
 	a.keeper.wakeUp()
+	a.publisher.kick()
 	a.note()
 }
 
@@ -291,7 +300,7 @@ func (a *agent) note() {
 // observe gathers what statuses are made of.
 func (a *agent) observe() *observed {
 	o := &observed{
-		version: a.opts.Version, bootID: a.bootID, standing: a.core.standing(), guards: a.guards, reports: a.publisher.groupReports(),
+		version: a.opts.Version, bootID: a.bootID, standing: a.core.standing(), guards: a.guards.get(), reports: a.publisher.groupReports(),
 		problems: a.problems.list(), wall: a.wall,
 	}
 	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })

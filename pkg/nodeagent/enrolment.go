@@ -263,7 +263,7 @@ func forms(c *v1alpha1.Cluster, s *standing) bool {
 func (e *enrolment) renumber(ctx context.Context, k *keeper, node *v1alpha1.Node) bool {
 	before := e.current()
 	e.log.Info("The Node has a new id; the host leaves the cluster under the old one", "old", before.Self, "new", node.Status.ID)
-	k.generation.Store(0)
+	k.view = model.ViewID{}
 	left := k.fence(ctx, before.SelfFence)
 	k.problems.set(problemLeftover, leftoverProblems(left))
 	if len(left) > 0 {

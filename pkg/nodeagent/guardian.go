@@ -11,14 +11,17 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/cgroup"
 	"github.com/quorate/quorate/pkg/guardian"
+	"github.com/quorate/quorate/pkg/runstate"
 )
 
 const (
-	guardianCheck = time.Second
+	// guardianCheck is shorter than the shortest timeout of a watchdog device: a new guardian feeds it before it resets the host.
+	guardianCheck = 200 * time.Millisecond
 	guardianLog   = "guardian.log"
 	// maxGuardianLog is where the guardian's log begins anew, at its start.
 	maxGuardianLog = 1 << 20
@@ -28,15 +31,24 @@ const (
 type guardianKeeper struct {
 	log                logr.Logger
 	runDir, cgroupRoot string
+	sysRqTrigger       string
+	settings           func() *Settings
 	problems           *problems
+	guards             *guards
+
+	config  runstate.GuardConfig
+	written bool
 }
 
-// run looks once a second until ctx ends.
+// run looks several times a second until ctx ends.
 func (g *guardianKeeper) run(ctx context.Context) {
 	ticker := time.NewTicker(guardianCheck)
 	defer ticker.Stop()
 	for {
-		if guardian.Running(g.runDir) {
+		g.configure()
+		status, running := guardian.Status(g.runDir)
+		g.note(status, running)
+		if running {
 			g.problems.one(v1alpha1.ProblemNoGuardian, "", "")
 		} else if err := g.start(); err != nil {
 			g.log.Error(err, "The guardian is not started")
@@ -50,6 +62,38 @@ func (g *guardianKeeper) run(ctx context.Context) {
 	}
 }
 
+// configure tells the guardian which watchdog device the cluster names.
+func (g *guardianKeeper) configure() {
+	var config runstate.GuardConfig
+	if s := g.settings(); s != nil {
+		config.WatchdogDevice = s.WatchdogDevice
+	}
+	if g.written && config == g.config {
+		return
+	}
+	if err := runstate.WriteGuardConfig(g.runDir, config); err != nil {
+		g.log.Error(err, "The guardian is not told which watchdog to feed")
+		return
+	}
+	g.config, g.written = config, true
+}
+
+// note tells what guards this host. A device that is not the cluster's does not count.
+func (g *guardianKeeper) note(status runstate.GuardStatus, running bool) {
+	armed := running && status.Watchdog != "" && status.Watchdog == g.config.WatchdogDevice
+	g.guards.set(func(a *v1alpha1.AgentGuards) {
+		a.Guardian, a.Watchdog, a.WatchdogTimeout = running, armed, nil
+		if armed {
+			a.WatchdogTimeout = &metav1.Duration{Duration: status.Timeout}
+		}
+	})
+	problem := ""
+	if running && status.Problem != "" && g.config.WatchdogDevice != "" {
+		problem = "nothing resets this host if its kernel hangs: " + status.Problem
+	}
+	g.problems.one(v1alpha1.ProblemNoWatchdog, g.config.WatchdogDevice, problem)
+}
+
 func (g *guardianKeeper) start() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -61,7 +105,8 @@ func (g *guardianKeeper) start() error {
 	}
 	defer output.Close()
 	// Its life is not bound to the agent's: no context.
-	cmd := exec.CommandContext(context.Background(), self, "guardian", "--run-dir", g.runDir, "--cgroup-root", g.cgroupRoot)
+	cmd := exec.CommandContext(context.Background(), self, "guardian", "--run-dir", g.runDir, "--cgroup-root", g.cgroupRoot,
+		"--sysrq-trigger", g.sysRqTrigger)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -65,11 +65,17 @@ type keeper struct {
 	// published is called when something has changed that the statuses tell, renewed when a life has begun and nothing is to be
 	// told of the one before.
 	published func()
-	renewed   func(present []monitor.GroupReport)
+	// stuck is called when something is still there at the self-fence deadline.
+	stuck   func([]monitor.Leftover)
+	renewed func(present []monitor.GroupReport)
 
 	wake chan struct{}
+	// lost wakes the fencer.
+	lost chan struct{}
 	// generation is the life that the monitor may start things in; 0 before the first.
 	generation atomic.Uint64
+	// fencing is held while everything is being stopped.
+	fencing sync.Mutex
 
 	mu    sync.Mutex
 	dirty map[client.ObjectKey]bool
@@ -108,9 +114,11 @@ func (k *keeper) touch(obj client.Object) {
 }
 
 func (k *keeper) wakeUp() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{k.lost, k.wake} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -29,8 +29,10 @@ type fakeMonitor struct {
 	reports   []monitor.GroupReport
 	leftovers []monitor.Leftover
 	refuse    error
-	// deadline is what StopAll was called with.
+	// deadline is what StopAll was called with, stuck what it returns; stopping is called in it.
 	deadline time.Duration
+	stuck    []monitor.Leftover
+	stopping func()
 }
 
 func (m *fakeMonitor) note(format string, args ...any) {
@@ -64,7 +66,11 @@ func (m *fakeMonitor) Close()                         {}
 func (m *fakeMonitor) StopAll(_ context.Context, deadline time.Duration) []monitor.Leftover {
 	m.note("stop all")
 	m.deadline = deadline
-	return nil
+	if m.stopping != nil {
+		m.stopping()
+		m.stopping = nil
+	}
+	return m.stuck
 }
 
 func (m *fakeMonitor) take() []string {
@@ -123,6 +129,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		enrolment: &enrolment{log: log, now: runstate.BootTime, files: files, settings: settings},
 		world:     func() *world { return &world{cached: cached, direct: b.api} },
 		problems:  newProblems(func() {}), burnt: func(model.Generation) bool { return false }, unlock: func() error { return nil },
+		stuck: func([]monitor.Leftover) {}, lost: make(chan struct{}, 1),
 		published: func() {}, renewed: func([]monitor.GroupReport) {}, wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}

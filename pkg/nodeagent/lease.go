@@ -72,7 +72,11 @@ func (l *lease) renew(s *membership.Status) {
 		default:
 		}
 	}
-	if s.Keeping {
+	switch {
+	case s.Suspended:
+		// The addresses are silent, the stop waits for the end of a challenge (R8).
+		l.write(func(c *runstate.Lease) { c.StopAt = s.StopAt })
+	case s.Keeping:
 		// Without keeping the lease stays as it was: it has run out, and the guardian knows for which generation.
 		l.write(func(c *runstate.Lease) {
 			c.KeepingUntil, c.StopAt, c.Generation = s.KeepingUntil, s.KeepingUntil, s.Self.Generation
@@ -105,6 +109,13 @@ func (l *lease) setActive(active bool) {
 // setStopping tells the guardian that the agent is stopping everything itself.
 func (l *lease) setStopping() {
 	l.write(func(c *runstate.Lease) { c.Stopping = c.Active })
+}
+
+// generation is the life of which the lease is: after a start, that of the agent before.
+func (l *lease) generation() model.Generation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.content.Generation
 }
 
 // stopBegins is when the stop after the last lease begins, a time since boot: the self-fence deadline counts from it.

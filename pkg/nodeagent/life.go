@@ -2,11 +2,13 @@ package nodeagent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/quorate/quorate/pkg/lifecycle"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/monitor"
+	"github.com/quorate/quorate/pkg/watchdog"
 )
 
 // active says that something runs here or may be started: the guardian watches then.
@@ -32,14 +34,20 @@ func (k *keeper) mayAct() error {
 func (k *keeper) newLife(ctx context.Context, s *standing) {
 	first := k.begun == 0
 	var left []monitor.Leftover
+	resumed := first && k.lease.generation() == s.Self.Generation
 	if !first {
-		k.generation.Store(0)
+		k.view = model.ViewID{}
 		left = k.fence(ctx, s.Settings.SelfFence)
 	}
 	if len(left) == 0 {
 		left = k.begin(ctx, s, first)
 	}
 	k.problems.set(problemLeftover, leftoverProblems(left))
+	if resumed {
+		// What a record stood for that cannot be read ran in this very life, here and with every right to: the other groups need not
+		// wait for it. Its own resource is started anew, which begins by taking away what is left of it.
+		left = slices.DeleteFunc(left, func(l monitor.Leftover) bool { return l.Unreadable })
+	}
 	k.leftover = len(left) > 0
 	if k.leftover {
 		k.log.Info("Something of an older generation is left; the node does not rejoin until it is gone", "left", left)
@@ -68,16 +76,53 @@ func (k *keeper) newLife(ctx context.Context, s *standing) {
 	k.wakeUp()
 }
 
-// fence stops everything within the self-fence deadline, which counts from when the stop begins.
+// fencer stops everything the moment that quorum is lost, whatever the keeper's pass is waiting for: an API server that does not
+// answer, a disk that is full. The pass that comes then finds everything stopped, and begins the next life.
+func (k *keeper) fencer(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.lost:
+		}
+		if !k.overdue() {
+			continue
+		}
+		k.fencing.Lock()
+		if k.overdue() { // the pass may have been quicker
+			k.stopAll(ctx, k.core.standing().Settings.SelfFence)
+		}
+		k.fencing.Unlock()
+	}
+}
+
+// overdue says that what the monitor may start things in is a life that is over.
+func (k *keeper) overdue() bool {
+	running, s := model.Generation(k.generation.Load()), k.core.standing()
+	return running != 0 && s.Self.Generation > running && s.Settings != nil
+}
+
+// fence is stopAll for the keeper's loop.
 func (k *keeper) fence(ctx context.Context, selfFence time.Duration) []monitor.Leftover {
+	k.fencing.Lock()
+	defer k.fencing.Unlock()
+	return k.stopAll(ctx, selfFence)
+}
+
+// stopAll stops everything within the self-fence deadline, which counts from when the stop begins. What is left then has the host
+// reset.
+func (k *keeper) stopAll(ctx context.Context, selfFence time.Duration) []monitor.Leftover {
+	k.generation.Store(0)
 	started := k.now()
 	deadline := k.lease.stopBegins() + selfFence
 	k.mu.Lock()
 	clear(k.known)
 	k.mu.Unlock()
-	k.view = model.ViewID{}
 	k.monitor.ViewLost()
 	left := k.monitor.StopAll(ctx, deadline)
+	if len(left) > 0 && ctx.Err() == nil && k.now() >= deadline {
+		k.stuck(left)
+	}
 	if len(left) == 0 {
 		k.log.Info("Everything is stopped", "took", (k.now() - started).String(), "beforeDeadline", (deadline - k.now()).String())
 	}
@@ -132,10 +177,15 @@ func (k *keeper) tellView() {
 func fencingOf(s *Settings) lifecycle.Fencing {
 	f := lifecycle.Fencing{
 		SelfFence: s.SelfFence, Margin: s.SelfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{},
+		Watchdogs: map[model.NodeID]time.Duration{},
 	}
 	for _, n := range s.Nodes {
 		if n.GuardsAddresses {
 			f.GuardsAddresses[n.ID] = true
+		}
+		if n.Watchdog > 0 {
+			// The margin for its clock is a share of its own timeout, which may be the longer one.
+			f.Watchdogs[n.ID] = watchdog.Bound(s.SelfFence, n.Watchdog) + n.Watchdog/20
 		}
 	}
 	return f

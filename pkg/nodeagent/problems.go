@@ -94,6 +94,12 @@ func cut(text string, limit int) string {
 func leftoverProblems(left []monitor.Leftover) []v1alpha1.AgentProblem {
 	var list []v1alpha1.AgentProblem
 	for _, l := range left {
+		if l.Unreadable {
+			list = append(list, v1alpha1.AgentProblem{
+				Reason: problemLeftover, Message: l.Message + "; look at the host for what it stood for, then remove the file",
+			})
+			continue
+		}
 		list = append(list, v1alpha1.AgentProblem{
 			Reason: problemLeftover, Object: l.Resource.String(),
 			Message: fmt.Sprintf("%s of group %s belongs to an earlier life of this node and is still there: %s; "+

@@ -29,16 +29,18 @@ const (
 type Settings struct {
 	Cluster string `json:"cluster"`
 	// ClusterID has 16 hexadecimal digits; empty before the first formation, and then there are no heartbeats.
-	ClusterID    string            `json:"clusterID"`
-	NodeName     string            `json:"nodeName"`
-	Self         model.NodeID      `json:"self"`
-	Interval     time.Duration     `json:"interval"`
-	Threshold    int               `json:"threshold"`
-	Port         uint16            `json:"port"`
-	SelfFence    time.Duration     `json:"selfFence"`
-	DynamicVotes bool              `json:"dynamicVotes"`
-	Networks     []NetworkSettings `json:"networks"`
-	Nodes        []NodeSettings    `json:"nodes"`
+	ClusterID string        `json:"clusterID"`
+	NodeName  string        `json:"nodeName"`
+	Self      model.NodeID  `json:"self"`
+	Interval  time.Duration `json:"interval"`
+	Threshold int           `json:"threshold"`
+	Port      uint16        `json:"port"`
+	SelfFence time.Duration `json:"selfFence"`
+	// WatchdogDevice is the one that the guardian arms; empty for none.
+	WatchdogDevice string            `json:"watchdogDevice,omitempty"`
+	DynamicVotes   bool              `json:"dynamicVotes"`
+	Networks       []NetworkSettings `json:"networks"`
+	Nodes          []NodeSettings    `json:"nodes"`
 	// Keys authenticate heartbeats: the first signs, all are accepted.
 	Keys [][]byte `json:"keys"`
 }
@@ -59,6 +61,8 @@ type NodeSettings struct {
 	Addresses map[string]string `json:"addresses"`
 	// GuardsAddresses is what the node's status said when it was last seen (rule O13): its kernel silences guarded addresses.
 	GuardsAddresses bool `json:"guardsAddresses"`
+	// Watchdog is the timeout of the node's armed watchdog device, as its status said; 0 without one.
+	Watchdog time.Duration `json:"watchdog,omitempty"`
 }
 
 // settingsFrom reads the objects of the API. quorum may be nil.
@@ -83,6 +87,7 @@ func settingsFrom(
 	if t := cluster.Spec.SelfFence.Timeout; t != nil {
 		s.SelfFence = t.Duration
 	}
+	s.WatchdogDevice = cluster.Spec.SelfFence.WatchdogDevice
 	if quorum != nil && quorum.Spec.DynamicVotes != nil {
 		s.DynamicVotes = *quorum.Spec.DynamicVotes
 	}
@@ -114,6 +119,9 @@ func nodeSettings(n *v1alpha1.Node) NodeSettings {
 	}
 	if agent := n.Status.Agent; agent != nil && agent.Guards != nil {
 		out.GuardsAddresses = agent.Guards.Addresses
+		if agent.Guards.Watchdog && agent.Guards.WatchdogTimeout != nil {
+			out.Watchdog = agent.Guards.WatchdogTimeout.Duration
+		}
 	}
 	return out
 }

@@ -65,6 +65,10 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff(wantTransport, transport, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("transport (-want +got):\n%s", diff)
 	}
+	s.Nodes[1].Watchdog = 4 * time.Second
+	if f := fencingOf(s); f.Watchdogs[2] != 4200*time.Millisecond || f.Watchdogs[1] != 0 {
+		t.Errorf("O14: watchdogs: %v", f.Watchdogs)
+	}
 	if f := fencingOf(s); !f.GuardsAddresses[2] || f.GuardsAddresses[1] {
 		t.Errorf("guards: %v", f.GuardsAddresses)
 	}

@@ -100,9 +100,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: addresses
       type:
         scalar: boolean
+    - name: guardian
+      type:
+        scalar: boolean
     - name: watchdog
       type:
         scalar: boolean
+    - name: watchdogTimeout
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
 - name: com.github.quorate.quorate.api.v1alpha1.AgentImage
   map:
     fields:

@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // AgentGuardsApplyConfiguration represents a declarative configuration of the AgentGuards type for use
 // with apply.
 //
@@ -11,6 +15,10 @@ type AgentGuardsApplyConfiguration struct {
 	Addresses *bool `json:"addresses,omitempty"`
 	// watchdog says that a watchdog device is armed.
 	Watchdog *bool `json:"watchdog,omitempty"`
+	// watchdogTimeout is how long the armed device waits to be fed before it resets the host: other nodes wait at least that long.
+	WatchdogTimeout *v1.Duration `json:"watchdogTimeout,omitempty"`
+	// guardian says that the guardian process runs, which stops everything when the agent cannot.
+	Guardian *bool `json:"guardian,omitempty"`
 }
 
 // AgentGuardsApplyConfiguration constructs a declarative configuration of the AgentGuards type for use with
@@ -32,5 +40,21 @@ func (b *AgentGuardsApplyConfiguration) WithAddresses(value bool) *AgentGuardsAp
 // If called multiple times, the Watchdog field is set to the value of the last call.
 func (b *AgentGuardsApplyConfiguration) WithWatchdog(value bool) *AgentGuardsApplyConfiguration {
 	b.Watchdog = &value
+	return b
+}
+
+// WithWatchdogTimeout sets the WatchdogTimeout field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WatchdogTimeout field is set to the value of the last call.
+func (b *AgentGuardsApplyConfiguration) WithWatchdogTimeout(value v1.Duration) *AgentGuardsApplyConfiguration {
+	b.WatchdogTimeout = &value
+	return b
+}
+
+// WithGuardian sets the Guardian field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Guardian field is set to the value of the last call.
+func (b *AgentGuardsApplyConfiguration) WithGuardian(value bool) *AgentGuardsApplyConfiguration {
+	b.Guardian = &value
 	return b
 }

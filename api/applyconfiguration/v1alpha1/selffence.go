@@ -13,7 +13,8 @@ import (
 type SelfFenceApplyConfiguration struct {
 	// timeout is how long after losing quorum a node may take to have everything offline, 100ms to 5m.
 	Timeout *v1.Duration `json:"timeout,omitempty"`
-	// watchdogDevice resets a host whose kernel hangs, such as /dev/watchdog0. Behaviour comes later.
+	// watchdogDevice resets a host whose kernel or guardian hangs, or that cannot stop its groups in time, such as /dev/watchdog0.
+	// The guardian feeds it. A device whose shortest timeout is longer than timeout makes other nodes wait for that longer time.
 	WatchdogDevice *string `json:"watchdogDevice,omitempty"`
 }
 

@@ -24,6 +24,7 @@ func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 	if err := cg.Create(); err != nil {
 		return nil, err
 	}
+	limit(inst, cg)
 	out, err := openLog(logPath(inst))
 	if err != nil {
 		return nil, err
@@ -61,6 +62,21 @@ func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 	proc := newProcess(cmd.Process.Pid, pidfd)
 	proc.startTime = started
 	return proc, nil
+}
+
+// processShare is the part of all the host's processes and threads, in percent, that one application may have: what systemd allows a
+// service, too.
+const processShare = 15
+
+// limit keeps an application that forks without end from taking the host with it. It runs without where that cannot be had.
+func limit(inst *resourcetype.Instance, cg *cgroup.Cgroup) {
+	most, err := cgroup.ProcessShare(processShare)
+	if err == nil {
+		_, err = cg.LimitProcesses(most)
+	}
+	if err != nil {
+		inst.Log.Info("The application's processes are not limited", "resource", inst.Resource.String(), "reason", err.Error())
+	}
 }
 
 // virtualServer makes a process see the network name as its host's, and a /tmp and /run of its own. It is run by the shell inside

@@ -122,6 +122,13 @@ func (d *Daemon) up(ctx context.Context) error {
 	if err = d.writeIdentities(); err != nil {
 		return err
 	}
+	for _, h := range d.hosts {
+		if h.node {
+			if err := d.watchButton(h); err != nil {
+				return err
+			}
+		}
+	}
 	apiReady := d.startControlPlane(ctx)
 	if err := d.powerOnAll(ctx); err != nil {
 		return err

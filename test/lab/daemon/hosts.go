@@ -36,6 +36,7 @@ type hostState struct {
 	mount    *array.Mount
 	bootID   string
 	boots    int
+	resets   int // ordered by the host itself
 	lastKill *protocol.KillReport
 }
 

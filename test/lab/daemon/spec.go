@@ -55,6 +55,11 @@ func (d *Daemon) spec(h *hostState, bootID string) (host.Spec, error) {
 	if err := bind(filepath.Join(own, "etc"), etcDir, true); err != nil {
 		return spec, err
 	}
+	button, err := d.button(h)
+	if err != nil {
+		return spec, err
+	}
+	spec.Binds = append(spec.Binds, host.Bind{Source: button, Target: resetButton})
 	// The mount is there already; making its directory would only ask the array.
 	spec.Binds = append(spec.Binds, host.Bind{Source: filepath.Join(own, "array"), Target: arrayDir})
 	if !d.options.NoAgents && !d.options.NoControlPlane {
@@ -67,6 +72,7 @@ func (d *Daemon) daemons(h *hostState) []host.Process {
 	agent := host.Process{Name: "agent", AutoStart: true, Restart: true, Args: append([]string{
 		binDir + "/quorate-agent", "run", "--node", h.name, "--cluster", d.options.Cluster, "--kubeconfig", etcDir + "/agent.kubeconfig",
 		"--state-dir", stateDir, "--run-dir", runDir, "--cgroup-root", agentRoot,
+		"--sysrq-trigger", resetButton,
 	}, d.options.AgentArgs...)}
 	if !h.manager {
 		return []host.Process{agent}

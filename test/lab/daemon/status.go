@@ -40,7 +40,7 @@ func (d *Daemon) diskStatus(n int) protocol.DiskStatus {
 func (d *Daemon) hostStatus(h *hostState) protocol.HostStatus {
 	h.mu.Lock()
 	machine, s := h.machine, protocol.HostStatus{
-		Name: h.name, State: protocol.HostDown, BootID: h.bootID, Boots: h.boots, LastKill: h.lastKill,
+		Name: h.name, State: protocol.HostDown, BootID: h.bootID, Boots: h.boots, Resets: h.resets, LastKill: h.lastKill,
 	}
 	h.mu.Unlock()
 	for _, n := range network.Networks() {

@@ -107,6 +107,12 @@ func mountKernel(root string, spec *Spec) error {
 	if err := mount("sysfs", filepath.Join(root, "/sys"), "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return err
 	}
+	// A simulated host must never reset the machine.
+	if _, err := os.Stat(filepath.Join(root, "/proc/sysrq-trigger")); err == nil {
+		if err := bind(root, Bind{Source: os.DevNull, Target: "/proc/sysrq-trigger"}); err != nil {
+			return err
+		}
+	}
 	return bind(root, Bind{Source: spec.CgroupDir, Target: "/sys/fs/cgroup"})
 }
 

@@ -150,11 +150,13 @@ const (
 
 // HostStatus is what there is to know of a host.
 type HostStatus struct {
-	Name      string               `json:"name"`
-	State     HostState            `json:"state"`
-	Addresses []string             `json:"addresses"`
-	BootID    string               `json:"bootID,omitempty"`
-	Boots     int                  `json:"boots"`
+	Name      string    `json:"name"`
+	State     HostState `json:"state"`
+	Addresses []string  `json:"addresses"`
+	BootID    string    `json:"bootID,omitempty"`
+	Boots     int       `json:"boots"`
+	// Resets counts those boots that the host has ordered itself.
+	Resets    int                  `json:"resets,omitempty"`
 	Processes []host.ProcessStatus `json:"processes,omitempty"`
 	// Paths is the state of the path to each shared disk, the last being the witness.
 	Paths []array.PathState `json:"paths,omitempty"`
