@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,29 +19,11 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype/loopbackdisk"
 	"github.com/quorate/quorate/test/lab/array"
 	"github.com/quorate/quorate/test/lab/loopdev"
+	"github.com/quorate/quorate/test/mountns"
 )
 
 // TestMain runs the tests in a mount namespace of their own.
-func TestMain(m *testing.M) {
-	const marker = "QUORATE_TEST_MOUNTS"
-	if os.Getenv(marker) != "" {
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			fmt.Fprintln(os.Stderr, "making the mounts private:", err)
-			os.Exit(1)
-		}
-		os.Exit(m.Run())
-	}
-	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), marker+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "running the tests in a mount namespace (needs root):", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
+func TestMain(m *testing.M) { mountns.Main(m) }
 
 // host is one of the hosts that share the array.
 type host struct {

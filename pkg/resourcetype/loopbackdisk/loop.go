@@ -13,15 +13,13 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/holding"
 )
 
 const (
 	loopControl = "/dev/loop-control"
 	loopMajor   = 7
 )
-
-// errBusy says that the backing file is in use on this host.
-var errBusy = errors.New("it is still in use on this host")
 
 // openIdle opens the backing file if no loop device of this host uses it (O17), and forgets what is cached of it. A file that is
 // missing is made with the wanted size, if make is set.
@@ -81,7 +79,7 @@ func lock(file *os.File) error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return errBusy
+	return holding.ErrBusy
 }
 
 // attach attaches a free loop device to the locked file. The device detaches itself when its last user is gone, so nothing is left

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/reservation"
+	"github.com/quorate/quorate/pkg/filesystem"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/holding"
 )
 
 // Online mounts the disk, which Reserve has acquired: idle, right identity, checked, and with the lease and the reservation looked
@@ -31,7 +27,7 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	found, err := look(file)
+	found, err := filesystem.Look(file)
 	if err != nil {
 		return err
 	}
@@ -58,15 +54,19 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	if err := t.mayWrite(ctx, inst); err != nil {
 		return err
 	}
-	if err := mount(dev.Name(), p); err != nil {
+	fs, err := filesystem.Of(p.FSType)
+	if err != nil {
 		return err
 	}
+	if err := fs.Mount(dev.Name(), p.MountPath, p.FSType, p.Options); err != nil {
+		return fmt.Errorf("disk %s: %w", p.File, err)
+	}
 	if err := inst.MayStart(); err != nil {
-		return errors.Join(fmt.Errorf("mounting %s: %w", p.File, err), terminate(ctx, p.MountPath, r.Loop))
+		return errors.Join(fmt.Errorf("mounting %s: %w", p.File, err), r.place(p).TakeAway(ctx))
 	}
 	r.Online = true
 	if err := inst.Save(r); err != nil {
-		return errors.Join(err, terminate(ctx, p.MountPath, r.Loop))
+		return errors.Join(err, r.place(p).TakeAway(ctx))
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (t *Type) clear(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	if err := t.Terminate(ctx, inst); err != nil {
 		return err
 	}
-	m, found, err := findMount(p.MountPath)
+	m, found, err := filesystem.FindMount(p.MountPath)
 	if err != nil {
 		return err
 	}
@@ -94,19 +94,25 @@ func (t *Type) mayWrite(ctx context.Context, inst *resourcetype.Instance) error 
 	return inst.MayStart()
 }
 
-func mount(device string, p *v1alpha1.LoopbackDisk) error {
-	fs, err := fileSystemOf(p.FSType)
+// prepare sees to it that there is a sound file system on the disk: it formats a blank one if the spec gives a size, and checks one
+// that needs it. What is anything else is left alone.
+func prepare(ctx context.Context, p *v1alpha1.LoopbackDisk, found filesystem.Finding, device string, report func(string, ...any)) error {
+	fs, err := filesystem.Of(p.FSType)
 	if err != nil {
 		return err
 	}
-	if err := mountPoint(p.MountPath); err != nil {
-		return err
+	switch {
+	case found.Blank && p.Size == nil:
+		return fmt.Errorf("disk %s is blank: set size to have it formatted with %s", p.File, p.FSType)
+	case found.Blank:
+		report("formatting %s with %s", p.File, p.FSType)
+		return fs.Format(ctx, device)
+	case found.Name == "":
+		return fmt.Errorf("disk %s is neither blank nor a file system that is known: it is not touched", p.File)
+	case found.Name != p.FSType:
+		return fmt.Errorf("disk %s has a file system of type %s, not %s: it is not touched", p.File, found.Name, p.FSType)
 	}
-	flags, data := mountOptions(fs.options, p.Options)
-	if err := unix.Mount(device, p.MountPath, p.FSType, flags, data); err != nil {
-		return fmt.Errorf("mounting %s on %s with options %v: %w", p.File, p.MountPath, p.Options, err)
-	}
-	return nil
+	return fs.Check(ctx, p.Fsck, found, device, p.MountPath, report)
 }
 
 // Offline unmounts the disk and leaves its reservation parked (O15).
@@ -118,13 +124,13 @@ func (t *Type) Offline(ctx context.Context, inst *resourcetype.Instance) error {
 	if r.MountPath == "" {
 		return nil
 	}
-	m, found, err := findMount(r.MountPath)
+	p, err := params(inst)
 	if err != nil {
 		return err
 	}
-	if found && m.isLoop(r.Loop) {
+	if r.mounted(p) {
 		inst.Report("unmounting %s", r.MountPath)
-		if err := unmount(ctx, r.MountPath); err != nil {
+		if err := filesystem.Unmount(ctx, r.MountPath); err != nil {
 			return err
 		}
 	}
@@ -162,45 +168,11 @@ func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error
 	if r.MountPath == "" {
 		return nil
 	}
-	return terminate(ctx, r.MountPath, r.Loop)
-}
-
-// terminate is bounded by ctx: a mount whose disk hangs may not let itself be opened.
-func terminate(ctx context.Context, path, loop string) error {
-	done := make(chan error, 1)
-	go func() { done <- terminateNow(path, loop) }()
-	select {
-	case err := <-done:
+	p, err := params(inst)
+	if err != nil {
 		return err
-	case <-ctx.Done():
-		return fmt.Errorf("shutting %s down: the file system does not answer: %w", path, ctx.Err())
 	}
-}
-
-func terminateNow(path, loop string) error {
-	// Several mounts may lie on top of each other after failed attempts.
-	for range 16 {
-		all, err := findMounts(path)
-		if err != nil {
-			return err
-		}
-		ours := slices.ContainsFunc(all, func(m mounted) bool { return m.isLoop(loop) })
-		if !ours {
-			return nil
-		}
-		m := all[len(all)-1]
-		if !m.isLoop(loop) {
-			return fmt.Errorf("the disk on %s is covered by a mount of %s: unmount that first", path, m.Source)
-		}
-		// What could not be shut down is not detached: out of sight it would go on writing.
-		if err := shutDown(path); err != nil && m.ill(false) == "" {
-			return err
-		}
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-			return fmt.Errorf("detaching %s: %w", path, err)
-		}
-	}
-	return fmt.Errorf("detaching %s: it is mounted again and again", path)
+	return r.place(p).TakeAway(ctx)
 }
 
 // LooksAlive says that the disk is mounted, takes writes by its own word, and is still reserved for this node.
@@ -220,60 +192,35 @@ func (t *Type) isMounted(inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	m, found, err := findMount(p.MountPath)
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return fmt.Errorf("nothing is mounted on %s", p.MountPath)
-	case !m.isLoop(r.Loop):
-		return fmt.Errorf("%s is mounted on %s instead of %s", m.Source, p.MountPath, r.Loop)
-	}
-	if why := m.ill(slices.Contains(p.Options, "ro")); why != "" {
-		return fmt.Errorf("the file system on %s: %s", p.MountPath, why)
-	}
-	return nil
+	place := r.place(p)
+	place.Path = p.MountPath
+	return place.Mounted()
 }
 
-// aliveFile is what IsAlive writes to.
-const aliveFile = ".quorate-alive"
+// Watch sees a file system that has gone read-only, or away, within a second. A lost reservation is LooksAlive's to find.
+func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan error, error) {
+	return filesystem.Watch(ctx, func() error { return t.isMounted(inst) }), nil
+}
 
-// IsAlive writes to the disk and waits until it is there.
+// IsAlive writes to the disk and waits until it is there. A disk that is full serves, as far as it can.
 func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
 	if err := t.LooksAlive(ctx, inst); err != nil {
+		return err
+	}
+	r, err := load(inst)
+	if err != nil {
 		return err
 	}
 	p, err := params(inst)
 	if err != nil {
 		return err
 	}
-	if slices.Contains(p.Options, "ro") {
-		_, err := os.ReadDir(p.MountPath)
-		return err
+	err = r.place(p).Alive(ctx)
+	if errors.Is(err, filesystem.ErrFull) {
+		inst.Log.Info("The disk is full", "mountPath", r.MountPath)
+		return nil
 	}
-	done := make(chan error, 1)
-	go func() { done <- writeAlive(filepath.Join(p.MountPath, aliveFile)) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("writing to %s: %w", p.MountPath, ctx.Err())
-	}
-}
-
-func writeAlive(path string) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("writing to the disk: %w", err)
-	}
-	_, err = file.WriteAt([]byte(time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z\n")), 0)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("writing to the disk: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Adopt looks at the mount, at what its loop device is attached to and at who holds the reservation, and sends no command.
@@ -295,21 +242,5 @@ func (t *Type) Adopt(ctx context.Context, inst *resourcetype.Instance) error {
 	if err := backedBy(r.Loop, p.File, inst.RunDir); err != nil {
 		return err
 	}
-	// The disk may have been taken to a new epoch that the group's record has, or has not, seen.
-	me, err := key(inst, r.Epoch)
-	if err != nil {
-		return err
-	}
-	dev, err := t.open(p.File, nexus(inst.Node))
-	if err != nil {
-		return err
-	}
-	if err := reservation.Holds(ctx, dev, me); err != nil {
-		return err
-	}
-	h := t.holding(inst)
-	h.Lock()
-	defer h.Unlock()
-	h.epoch = max(h.epoch, r.Epoch)
-	return nil
+	return t.disks.Adopt(ctx, inst, []string{p.File}, holding.Earlier{Epoch: r.Epoch, Result: r.Result})
 }

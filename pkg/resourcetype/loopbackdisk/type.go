@@ -8,36 +8,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/filesystem"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/reservation"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/holding"
 )
 
 // Name is the type's name in Resource.spec.type.
 const Name = string(v1alpha1.TypeLoopbackDisk)
 
 // Type is the resource type LoopbackDisk.
-type Type struct {
-	open opener
-
-	mu   sync.Mutex
-	held map[string]*holding
-}
-
-// opener finds the reservation of a file; tests bring their own.
-type opener func(file, nexus string) (reservation.Device, error)
-
-// holding is a disk that this process has reserved. The lock keeps a check from seeing half of a change of the epoch.
-type holding struct {
-	sync.Mutex
-	epoch model.Epoch
-}
+type Type struct{ disks *holding.Set }
 
 // New returns the type.
-func New() *Type { return &Type{open: reservation.OpenFile, held: map[string]*holding{}} }
+func New() *Type {
+	return &Type{disks: holding.New(func(file string, node model.NodeID) (reservation.Device, error) {
+		return reservation.OpenFile(file, nexus(node))
+	})}
+}
 
 var (
 	_ resourcetype.Type     = (*Type)(nil)
@@ -92,24 +83,11 @@ func (t *Type) Device(inst *resourcetype.Instance) (string, error) {
 	return p.File, nil
 }
 
-// holding returns what this process knows of the instance's disk.
-func (t *Type) holding(inst *resourcetype.Instance) *holding {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	h := t.held[inst.Resource.UID]
-	if h == nil {
-		h = &holding{}
-		t.held[inst.Resource.UID] = h
+// place is where the disk is, or was, mounted.
+func (r record) place(p *v1alpha1.LoopbackDisk) filesystem.Place {
+	return filesystem.Place{
+		Path: r.MountPath, Device: r.Loop, Major: loopMajor, Minor: uint32(max(loopNumber(r.Loop), 0)), ReadOnly: filesystem.ReadOnly(p.Options),
 	}
-	return h
-}
-
-func key(inst *resourcetype.Instance, epoch model.Epoch) (reservation.Key, error) {
-	cluster, err := reservation.ClusterNumber(inst.ClusterID)
-	if err != nil {
-		return 0, err
-	}
-	return reservation.NewKey(cluster, inst.Node, epoch)
 }
 
 // Reserve implements resourcetype.Reserver: the disk must be idle on this host (O17), unless it is online here at an older epoch,
@@ -124,70 +102,31 @@ func (t *Type) Reserve(ctx context.Context, inst *resourcetype.Instance) (resour
 	if err != nil {
 		return none, err
 	}
-	me, err := key(inst, inst.Epoch)
-	if err != nil {
-		return none, err
-	}
-	if r.Online && r.Epoch > 0 && r.Epoch <= inst.Epoch {
-		if found, _, err := findMount(r.MountPath); err == nil && found.isLoop(r.Loop) {
-			return t.advance(ctx, inst, p, r, me)
+	earlier := holding.Earlier{Epoch: r.Epoch, Result: r.Result}
+	if r.Online && r.Epoch > 0 && r.Epoch <= inst.Epoch && r.mounted(p) {
+		if r.Result, err = t.disks.Advance(ctx, inst, []string{p.File}, earlier); err != nil {
+			return r.Result, err
 		}
+		r.Epoch = inst.Epoch
+		return r.Result, inst.Save(r)
 	}
-	h := t.holding(inst)
-	h.Lock()
-	defer h.Unlock()
-	file, err := openIdle(inst, p, true)
-	if err != nil {
-		return none, err
-	}
-	// The lock is held until the disk is reserved, so that nothing on this host begins to use it meanwhile.
-	defer func() { _ = file.Close() }()
-	dev, err := t.open(p.File, nexus(inst.Node))
-	if err != nil {
-		return none, err
-	}
-	result, err := reservation.Acquire(ctx, dev, me, inst.MayAct)
+	result, err := t.disks.Reserve(ctx, inst, []string{p.File}, earlier, func(string) (func(), error) {
+		file, err := openIdle(inst, p, true)
+		// The lock is held until the disk is reserved, so that nothing on this host begins to use it meanwhile.
+		return func() { _ = file.Close() }, err
+	})
 	if err != nil {
 		return result, err
-	}
-	if result.Held && r.Epoch == inst.Epoch {
-		// Taken once more at the same epoch, after a failure on this node: how it was taken the first time is what counts.
-		result.Preempted, result.EpochFound = r.Result.Preempted, max(result.EpochFound, r.Result.EpochFound)
 	}
 	r.Epoch, r.Result = inst.Epoch, result
-	if err := inst.Save(r); err != nil {
-		return result, err
-	}
-	h.epoch = inst.Epoch
-	return result, nil
+	return result, inst.Save(r)
 }
 
-// advance changes the epoch of a disk that is in use.
-func (t *Type) advance(
-	ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.LoopbackDisk, r record, me reservation.Key,
-) (resourcetype.ReserveResult, error) {
-	h := t.holding(inst)
-	h.Lock()
-	defer h.Unlock()
-	old, err := key(inst, r.Epoch)
-	if err != nil {
-		return r.Result, err
-	}
-	dev, err := t.open(p.File, nexus(inst.Node))
-	if err != nil {
-		return r.Result, err
-	}
-	if err := inst.MayStart(); err != nil {
-		return r.Result, fmt.Errorf("changing the epoch on %s: %w", p.File, err)
-	}
-	if err := reservation.Advance(ctx, dev, old, me); err != nil {
-		return r.Result, err
-	}
-	// This node has held it all the time, so nobody else could write.
-	r.Result.EpochFound = max(r.Result.EpochFound, r.Epoch)
-	r.Result.Preempted = true
-	r.Epoch, h.epoch = inst.Epoch, inst.Epoch
-	return r.Result, inst.Save(r)
+// mounted reports whether the disk is mounted, well or ill.
+func (r record) mounted(p *v1alpha1.LoopbackDisk) bool {
+	place := r.place(p)
+	m, _, err := filesystem.FindMount(place.Path)
+	return err == nil && m.Is(place.Major, place.Minor)
 }
 
 // Verify implements resourcetype.Reserver.
@@ -196,19 +135,7 @@ func (t *Type) Verify(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	h := t.holding(inst)
-	h.Lock()
-	defer h.Unlock()
-	// A check may have been given its instance before the epoch changed in place.
-	me, err := key(inst, max(inst.Epoch, h.epoch))
-	if err != nil {
-		return err
-	}
-	dev, err := t.open(p.File, nexus(inst.Node))
-	if err != nil {
-		return err
-	}
-	return reservation.Verify(ctx, dev, me)
+	return t.disks.Verify(ctx, inst, []string{p.File})
 }
 
 // Depart removes this node's registration from the disk, unless it holds it: then it stays parked (O15).
@@ -217,18 +144,10 @@ func (t *Type) Depart(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := reservation.ClusterNumber(inst.ClusterID)
-	if err != nil {
+	if err := t.disks.Depart(ctx, inst, []string{p.File}); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	dev, err := t.open(p.File, nexus(inst.Node))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return reservation.Depart(ctx, dev, cluster, inst.Node)
+	return nil
 }
 
 // Check implements resourcetype.Checker.
@@ -245,11 +164,11 @@ func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Pro
 		if err != nil {
 			return append(problems, resourcetype.Problem{Reason: "InvalidSpec", Message: err.Error()})
 		}
-		fs, err := fileSystemOf(p.FSType)
+		fs, err := filesystem.Of(p.FSType)
 		if err != nil {
 			return append(problems, resourcetype.Problem{Reason: "Unsupported", Object: p.FSType, Message: err.Error()})
 		}
-		tools = []string{fs.mkfs[0], fs.fsck[0]}
+		tools = fs.Tools(true)
 		if _, err := os.Stat(p.File); err != nil && p.Size == nil {
 			problems = append(problems, resourcetype.Problem{Reason: "DeviceMissing", Object: p.File, Message: "the backing file cannot be seen: " + err.Error()})
 		}

@@ -6,41 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/quorate/quorate/pkg/filesystem"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/reservation"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/holding"
+	"github.com/quorate/quorate/test/mountns"
 )
 
-// TestMain runs the tests in a mount namespace of their own, so that no mount can be left behind.
-func TestMain(m *testing.M) {
-	const marker = "QUORATE_TEST_MOUNTS"
-	if os.Getenv(marker) != "" {
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			fmt.Fprintln(os.Stderr, "making the mounts private:", err)
-			os.Exit(1)
-		}
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), marker+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "running the tests in a mount namespace (needs root):", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
+// TestMain runs the tests in a mount namespace of their own.
+func TestMain(m *testing.M) { mountns.Main(m) }
 
 // disk is a shared file with an emulated reservation in memory.
 type disk struct {
@@ -67,9 +49,7 @@ func newDisk(t *testing.T) *disk {
 
 // host is a Type on one of the nodes that share the disk.
 func (d *disk) host() *Type {
-	t := New()
-	t.open = func(_, nexus string) (reservation.Device, error) { return d.fake.Host(nexus), nil }
-	return t
+	return &Type{disks: holding.New(func(_ string, node model.NodeID) (reservation.Device, error) { return d.fake.Host(nexus(node)), nil })}
 }
 
 func (d *disk) instance(node model.NodeID, epoch model.Epoch, more ...string) *resourcetype.Instance {
@@ -105,7 +85,7 @@ func online(t *testing.T, host *Type, inst *resourcetype.Instance) resourcetype.
 // idle fails if anything of this host still uses the disk.
 func (d *disk) idle(t *testing.T) {
 	t.Helper()
-	if m, found, err := findMount(d.mount); err != nil || found {
+	if m, found, err := filesystem.FindMount(d.mount); err != nil || found {
 		t.Errorf("%v is still mounted, %v", m.Info, err)
 	}
 	file, err := os.Open(d.file)
@@ -128,7 +108,7 @@ func TestLife(t *testing.T) {
 	must(t, a.LooksAlive(t.Context(), onA))
 	must(t, a.IsAlive(t.Context(), onA))
 	// O17: as long as it is in use here, it is not acquired anew.
-	if _, err := b.Reserve(t.Context(), d.instance(2, 2, sized)); !errors.Is(err, errBusy) {
+	if _, err := b.Reserve(t.Context(), d.instance(2, 2, sized)); !errors.Is(err, holding.ErrBusy) {
 		t.Errorf("reserving a disk that is in use = %v, want that it is busy", err)
 	}
 	must(t, a.Offline(t.Context(), onA))
@@ -242,7 +222,7 @@ func TestOccupied(t *testing.T) {
 	}
 	must(t, host.Terminate(t.Context(), inst))
 	must(t, host.Offline(t.Context(), inst))
-	if m, found, err := findMount(d.mount); err != nil || !found || m.FSType != "tmpfs" {
+	if m, found, err := filesystem.FindMount(d.mount); err != nil || !found || m.FSType != "tmpfs" {
 		t.Errorf("the other mount is gone: %v, %v", m.Info, err)
 	}
 }
@@ -266,10 +246,10 @@ func TestTerminate(t *testing.T) {
 	if err := file.Sync(); err == nil {
 		t.Error("a write got to a disk that was terminated")
 	}
-	if _, found, err := findMount(d.mount); err != nil || found {
+	if _, found, err := filesystem.FindMount(d.mount); err != nil || found {
 		t.Errorf("the disk is still mounted, %v", err)
 	}
-	if _, err := d.host().Reserve(t.Context(), inst); !errors.Is(err, errBusy) {
+	if _, err := d.host().Reserve(t.Context(), inst); !errors.Is(err, holding.ErrBusy) {
 		t.Errorf("Reserve() with a process on the old mount = %v, want it busy (O17)", err)
 	}
 	_ = file.Close()
@@ -345,7 +325,7 @@ func TestWatch(t *testing.T) {
 	online(t, host, inst)
 	failed, err := host.Watch(t.Context(), inst)
 	must(t, err)
-	must(t, shutDown(d.mount))
+	must(t, filesystem.ShutDown(d.mount))
 	if err := host.LooksAlive(t.Context(), inst); err == nil {
 		t.Error("a file system that is shut down looks alive")
 	}

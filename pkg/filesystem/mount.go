@@ -1,4 +1,4 @@
-package loopbackdisk
+package filesystem
 
 import (
 	"context"
@@ -20,16 +20,16 @@ const shutdownCommand = 0x8004587d
 // shutdownNoFlush drops the journal too.
 const shutdownNoFlush = 2
 
-// mounted is what is mounted at a path.
-type mounted struct{ *mountinfo.Info }
+// Mounted is what is mounted at a path.
+type Mounted struct{ *mountinfo.Info }
 
-// isLoop reports whether it is the loop device's.
-func (m mounted) isLoop(device string) bool {
-	return m.Info != nil && m.Major == loopMajor && m.Minor == loopNumber(device)
+// Is reports whether it is the device with this number.
+func (m Mounted) Is(major, minor uint32) bool {
+	return m.Info != nil && m.Major == int(major) && m.Minor == int(minor)
 }
 
-// ill returns why the file system no longer takes writes, by its own word; empty when it does.
-func (m mounted) ill(wantReadOnly bool) string {
+// Ill returns why the file system no longer takes writes, by its own word; empty when it does.
+func (m Mounted) Ill(wantReadOnly bool) string {
 	options := strings.Split(m.VFSOptions+","+m.Options, ",")
 	switch {
 	case slices.Contains(options, "shutdown"):
@@ -42,24 +42,24 @@ func (m mounted) ill(wantReadOnly bool) string {
 	return ""
 }
 
-// findMount returns the topmost mount at the path, if there is one.
-func findMount(path string) (mounted, bool, error) {
-	all, err := findMounts(path)
+// FindMount returns the topmost mount at the path, if there is one.
+func FindMount(path string) (Mounted, bool, error) {
+	all, err := FindMounts(path)
 	if err != nil || len(all) == 0 {
-		return mounted{}, false, err
+		return Mounted{}, false, err
 	}
 	return all[len(all)-1], true, nil
 }
 
-// findMounts returns the mounts at the path, the topmost last. It does not touch the path, which may hang.
-func findMounts(path string) ([]mounted, error) {
+// FindMounts returns the mounts at the path, the topmost last. It does not touch the path, which may hang.
+func FindMounts(path string) ([]Mounted, error) {
 	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) { return i.Mountpoint != path, false })
 	if err != nil {
 		return nil, fmt.Errorf("reading the mounts: %w", err)
 	}
-	all := make([]mounted, 0, len(infos))
+	all := make([]Mounted, 0, len(infos))
 	for _, i := range infos {
-		all = append(all, mounted{i})
+		all = append(all, Mounted{i})
 	}
 	return all, nil
 }
@@ -92,6 +92,26 @@ var flagsOf = map[string]struct {
 	"sync": {set: unix.MS_SYNCHRONOUS}, "async": {clear: unix.MS_SYNCHRONOUS}, "dirsync": {set: unix.MS_DIRSYNC},
 }
 
+// Mount mounts a device; options come after those that the type needs, and win over them.
+func (t *Type) Mount(device, path, name string, options []string) error {
+	if err := mountPoint(path); err != nil {
+		return err
+	}
+	flags, data := mountOptions(t.options, options)
+	if err := unix.Mount(device, path, name, flags, data); err != nil {
+		return fmt.Errorf("mounting %s on %s with options %v: %w%s", device, path, options, err, advice(name, err))
+	}
+	return nil
+}
+
+// advice is what an operator can do about a mount that failed.
+func advice(name string, err error) string {
+	if name == "xfs" && errors.Is(err, unix.EUCLEAN) {
+		return ": the file system is damaged; look at it with xfs_repair -n, and repair it by hand"
+	}
+	return ""
+}
+
 // mountOptions splits options into flags and the file system's own. Of options of one name the last one wins, so what the spec says
 // comes after what is built in.
 func mountOptions(builtIn, spec []string) (flags uintptr, data string) {
@@ -106,8 +126,8 @@ func mountOptions(builtIn, spec []string) (flags uintptr, data string) {
 	return flags, strings.Join(own, ",")
 }
 
-// unmount detaches the mount if nobody uses it. Users that are about to end are waited for a moment.
-func unmount(ctx context.Context, path string) error {
+// Unmount detaches the mount if nobody uses it. Users that are about to end are waited for a moment.
+func Unmount(ctx context.Context, path string) error {
 	const patience = time.Second
 	for begin := time.Now(); ; {
 		err := unix.Unmount(path, 0)
@@ -127,8 +147,8 @@ func unmount(ctx context.Context, path string) error {
 	}
 }
 
-// shutDown makes the file system refuse everything, and drop what has not reached the disk.
-func shutDown(path string) error {
+// ShutDown makes the file system refuse everything, and drop what has not reached the disk.
+func ShutDown(path string) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("opening %s to shut it down: %w", path, err)

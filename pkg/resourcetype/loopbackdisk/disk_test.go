@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/filesystem"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/reservation"
 )
@@ -41,9 +41,12 @@ func TestPowerCut(t *testing.T) {
 	must(t, d.host().Terminate(t.Context(), inst))
 	d.idle(t)
 	must(t, os.WriteFile(d.file, raw, 0o600))
-	if found := probe(raw[:signatureArea]); found.name != "ext4" || found.damaged {
-		t.Errorf("the disk is found as %+v, want a sound ext4", found)
+	cut, err := os.Open(d.file)
+	must(t, err)
+	if found, err := filesystem.Look(cut); err != nil || found.Name != "ext4" || found.Damaged {
+		t.Errorf("the disk is found as %+v, %v, want a sound ext4", found, err)
 	}
+	must(t, cut.Close())
 	after := d.instance(2, 2, sized)
 	online(t, d.host(), after)
 	if got, err := os.ReadFile(path); err != nil || string(got) != "synced" {
@@ -151,63 +154,6 @@ func TestAttachLeavesNothing(t *testing.T) {
 	}
 	must(t, dev.Close())
 	d.idle(t)
-}
-
-func TestProbe(t *testing.T) {
-	sound := make([]byte, 4096)
-	sound[1024+0x38], sound[1024+0x39], sound[1024+0x3a] = 0x53, 0xef, 1
-	with := func(at int, b byte) []byte {
-		raw := append([]byte{}, sound...)
-		raw[at] = b
-		return raw
-	}
-	for name, tc := range map[string]struct {
-		head []byte
-		want finding
-	}{
-		"zeros":              {make([]byte, signatureArea), finding{blank: true}},
-		"one bit at the end": {append(make([]byte, signatureArea-1), 1), finding{}},
-		"xfs":                {[]byte("XFSB...."), finding{name: "xfs"}},
-		"ext4":               {sound, finding{name: "ext4"}},
-		"ext4 with errors":   {with(1024+0x3a, 3), finding{name: "ext4", damaged: true}},
-		"ext4 not clean":     {with(1024+0x3a, 0), finding{name: "ext4", damaged: true}},
-		"short":              {sound[:1500], finding{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := probe(tc.head); got != tc.want {
-				t.Errorf("probe() = %+v, want %+v", got, tc.want)
-			}
-		})
-	}
-}
-
-func FuzzProbe(f *testing.F) {
-	f.Add([]byte("XFSB"))
-	f.Add(make([]byte, 2048))
-	f.Fuzz(func(t *testing.T, head []byte) {
-		if got := probe(head); got.blank && strings.Trim(string(head), "\x00") != "" {
-			t.Error("a disk that is not blank was taken for blank")
-		}
-	})
-}
-
-func TestMountOptions(t *testing.T) {
-	for name, tc := range map[string]struct {
-		builtIn, spec []string
-		wantFlags     uintptr
-		wantData      string
-	}{
-		"none":     {},
-		"mixed":    {[]string{"errors=remount-ro"}, []string{"noatime", "commit=5"}, unix.MS_NOATIME, "errors=remount-ro,commit=5"},
-		"the last": {nil, []string{"ro", "rw", "nodev"}, unix.MS_NODEV, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			flags, data := mountOptions(tc.builtIn, tc.spec)
-			if flags != tc.wantFlags || data != tc.wantData {
-				t.Errorf("mountOptions() = %#x, %q", flags, data)
-			}
-		})
-	}
 }
 
 func TestCheck(t *testing.T) {
