@@ -454,6 +454,19 @@ func TestStale(t *testing.T) {
 	w.expect(map[string]string{"disk": "Online", "ip": "Online", "app": "Online"})
 }
 
+// TestStaleAtAnEqualEpoch: another node's key of the very same epoch (O20) is told as the next epoch, or nobody would go above it.
+func TestStaleAtAnEqualEpoch(t *testing.T) {
+	m := New(0)
+	reserve := m.Step(1, run(3, res("d", KindDisk)))[0]
+	m.Step(2, Result{UID: "d", Serial: reserve.Serial, Err: "epoch 3 of node 7", Stale: true, Floor: 3})
+	if r := m.Report(); r.Floor != 4 || r.Resources[0].Reason != ReasonStale {
+		t.Errorf("O20: %+v", r)
+	}
+	if err := m.Refuses(run(4, res("d", KindDisk)).Desired); err != nil {
+		t.Errorf("the next epoch is refused: %v", err)
+	}
+}
+
 func TestLeaseDeniedIsNoFailure(t *testing.T) {
 	m := New(0)
 	app := res("app", KindProcess)

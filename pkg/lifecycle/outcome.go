@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/quorate/quorate/pkg/model"
 )
 
 // result takes the answer to an op.
@@ -12,7 +14,7 @@ func (m *Machine) result(in Result) {
 	if r == nil {
 		return
 	}
-	m.saved.Floor = max(m.saved.Floor, in.Floor)
+	m.found(in.Floor, in.Stale)
 	if r.op == nil || r.op.serial != in.Serial {
 		m.late(r, in)
 		return
@@ -32,6 +34,15 @@ func (m *Machine) result(in Result) {
 		m.adoptDone(r, f, in)
 	case OpCancel, OpWatch, OpUnwatch:
 	}
+}
+
+// found notes an epoch that was found on a disk (O7). One that is equal to this assignment's and yet stale is another node's (O20): only
+// an epoch above it helps, so it is told as the next one, which no other node can have.
+func (m *Machine) found(epoch model.Epoch, stale bool) {
+	if stale && epoch == m.epoch() && epoch < model.MaxEpoch {
+		epoch++
+	}
+	m.saved.Floor = max(m.saved.Floor, epoch)
 }
 
 // late takes the answer to an op that was given up. A late Online may have brought back what was terminated in the meantime.
@@ -165,7 +176,7 @@ func (m *Machine) unhealthy(in Unhealthy) {
 	if r == nil || r.watch == 0 || r.watch != in.Serial || r.Phase != PhaseOnline {
 		return
 	}
-	m.saved.Floor = max(m.saved.Floor, in.Floor)
+	m.found(in.Floor, in.Stale)
 	m.unwatch(r)
 	if in.Stale {
 		m.saved.Stale = true
