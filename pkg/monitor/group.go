@@ -63,6 +63,7 @@ func (g *group) apply(d GroupDesired) error {
 		return err
 	}
 	if err := g.machine.Refuses(machineWants); err != nil {
+		g.publish() // the controller has to hear of the epoch that is known here, or it never goes above it (O7)
 		return err
 	}
 	if err := g.monitor.opts.Store.RaiseFloor(g.id.UID, d.Epoch); err != nil {

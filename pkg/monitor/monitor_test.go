@@ -66,6 +66,21 @@ func TestHigherEpochTakesOverWithoutRestart(t *testing.T) {
 	}
 }
 
+// TestARefusedAssignmentTellsWhy: an API server that was restored issues epochs that this host has seen already; it has to hear so (O7).
+func TestARefusedAssignmentTellsWhy(t *testing.T) {
+	b := newBed(t)
+	if err := b.store.RaiseFloor(desired(1, true).Group.UID, 7); err != nil {
+		t.Fatal(err)
+	}
+	var refused *lifecycle.RefusedError
+	if err := b.m.Apply(desired(2, true)); !errors.As(err, &refused) {
+		t.Fatalf("epoch 2 below 7: %v", err)
+	}
+	if r := b.m.Reports(); len(r) != 1 || r[0].Floor != 7 || r[0].Running != 0 {
+		t.Errorf("the reports are %+v", r)
+	}
+}
+
 func TestUnchangedSpecDoesNothingAndPoliciesRestartNothing(t *testing.T) {
 	b := newBed(t)
 	b.online()
