@@ -42,7 +42,7 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		RetryPeriod:         retryPeriod(resources),
 		State:               GroupState(g, resources, reports, facts.view),
 		Assignment:          Assignment(status.Assignment),
-		EpochFloor:          epoch(status.EpochFloor),
+		EpochFloor:          epochFloor(status, resources),
 		DrainedFrom:         drainedFrom(status),
 		Reports:             reports,
 		Move:                MoveRequest(g),
@@ -64,6 +64,16 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		group.PlacedAt = timeOf(status.LastMove.Time)
 	}
 	return group
+}
+
+// epochFloor is the highest epoch of the group that its status and those of its resources know. Resources outlive a group that is
+// deleted and made again, and no owner may speak of them at a lower epoch than the last did (S5).
+func epochFloor(status *v1alpha1.ResourceGroupStatus, resources []*v1alpha1.Resource) model.Epoch {
+	floor := epoch(status.EpochFloor)
+	for _, r := range resources {
+		floor = max(floor, epoch(r.Status.Epoch))
+	}
+	return floor
 }
 
 // drainedFrom is the node that the group left for its present owner because it was drained.

@@ -227,6 +227,18 @@ func TestGroupState(t *testing.T) {
 	}
 }
 
+// TestEpochFloor: resources that outlive their group have been spoken of at an epoch below which nobody may speak of them again (S5).
+func TestEpochFloor(t *testing.T) {
+	g := &v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", UID: "new"}}
+	g.Status.EpochFloor = 3
+	o := &Objects{Name: "demo", Groups: []*v1alpha1.ResourceGroup{g}, Resources: []*v1alpha1.Resource{
+		res("app", func(r *v1alpha1.Resource) { r.Status.Epoch = 8 }), res("ip", func(r *v1alpha1.Resource) { r.Status.Epoch = 5 }),
+	}}
+	if got := Build(o, Options{}).Groups[0].EpochFloor; got != 8 {
+		t.Errorf("floor %d, want 8", got)
+	}
+}
+
 // TestBuild looks at what only a whole snapshot shows.
 func TestBuild(t *testing.T) {
 	a, b := node("a", 1, view(7, 1, 1, 2)), node("b", 2, nil)
