@@ -221,7 +221,9 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 		a.keeper.touch(obj)
 		if obj == nil {
 			a.publisher.everything()
+			return
 		}
+		a.publisher.seen(obj)
 	}
 	a.api.reachable = func(reached bool) {
 		if err := a.core.setReachesAPI(ctx, reached); err == nil && reached {

@@ -61,11 +61,13 @@ type publisher struct {
 	// one worker of nodes.
 	lastNode  *v1alpha1.AgentStatus
 	lazySince time.Time
+	nodeEcho  echo
 }
 
 type writtenStatus struct {
 	uid    string
 	status v1alpha1.ResourceStatus
+	echo   echo
 }
 
 func newQueue[T comparable](name string) workqueue.TypedRateLimitingInterface[T] {
@@ -196,6 +198,15 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		o.before = p.lastNode // the cache has not caught up with our own last write
 	}
 	status := agentStatus(o)
+	if p.lastNode != nil && !equality.Semantic.DeepEqual(node.Status.Agent, p.lastNode) {
+		wait, setBack := p.nodeEcho.missing(node.ResourceVersion, time.Now())
+		if wait > 0 {
+			p.nodes.AddAfter(p.nodeName, wait)
+		}
+		if setBack {
+			p.lastNode = nil
+		}
+	}
 	if p.lastNode == nil && equality.Semantic.DeepEqual(node.Status.Agent, status) {
 		p.lastNode = status
 	}
@@ -217,6 +228,7 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		p.log.Info("View published", "view", status.View.ID.Number, "after", time.Since(o.standing.Installed).String())
 	}
 	p.lastNode, p.lazySince = status, time.Time{}
+	p.nodeEcho.wrote(time.Now())
 	return nil
 }
 
@@ -316,7 +328,7 @@ func (p *publisher) writeResource(ctx context.Context, key client.ObjectKey) err
 			continue
 		}
 		before := &object.Status
-		if wrote && last.status.Epoch >= before.Epoch {
+		if wrote && last.status.Epoch >= before.Epoch && !p.setBack(key, object) {
 			before = &last.status
 		}
 		epoch := p.epochOf(&report, before)
@@ -365,8 +377,12 @@ func (p *publisher) writeIfChanged(
 		}
 	}
 	p.mu.Lock()
-	p.written[key] = writtenStatus{uid: string(object.UID), status: status}
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	w := writtenStatus{uid: string(object.UID), status: status, echo: p.written[key].echo}
+	if !equality.Semantic.DeepEqual(shown, status) {
+		w.echo.wrote(time.Now())
+	}
+	p.written[key] = w
 	return nil
 }
 
