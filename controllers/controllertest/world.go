@@ -146,6 +146,9 @@ func (w *World) counted() interceptor.Funcs {
 // Fresh implements inventory.Liveness.
 func (w *World) Fresh(string) bool { return !w.Silent }
 
+// Recall implements inventory.Liveness: it remembers nothing.
+func (w *World) Recall(n *v1alpha1.Node, _ map[string]bool) *v1alpha1.Node { return n }
+
 // Await implements inventory.Liveness.
 func (w *World) Await(context.Context, string, bool) error { return nil }
 

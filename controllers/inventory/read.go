@@ -24,6 +24,9 @@ type Liveness interface {
 	Await(ctx context.Context, cluster string, viewKnown bool) error
 	// Reporter is the name of the node that renews the reporter's Lease; empty when that is not known.
 	Reporter(cluster string) string
+	// Recall returns the Node with the newest that its agent has ever reported of these groups, by uid: an API server that was
+	// restored shows less. The Node itself is not changed.
+	Recall(n *v1alpha1.Node, groups map[string]bool) *v1alpha1.Node
 	// HighestView is the highest number of a quorate view that was ever seen of the cluster; 0 for none.
 	HighestView(cluster string) uint64
 }
@@ -64,6 +67,13 @@ func (r *Reader) Read(ctx context.Context, cluster string) (*snapshot.Objects, e
 		if clusterOf[snapshot.GroupKeyOf(&resources.Items[i])] == cluster {
 			o.Resources = append(o.Resources, &resources.Items[i])
 		}
+	}
+	uids := make(map[string]bool, len(o.Groups))
+	for _, g := range o.Groups {
+		uids[string(g.UID)] = true
+	}
+	for i, n := range o.Nodes {
+		o.Nodes[i] = r.Liveness.Recall(n, uids)
 	}
 	o.Sort()
 	if err := r.Liveness.Await(ctx, cluster, o.LastView() != nil); err != nil {

@@ -33,6 +33,7 @@ type Signs struct {
 	Synced []func() bool
 
 	started time.Time
+	recall  recall
 
 	mu          sync.Mutex
 	last        map[string]time.Time // by cluster
@@ -99,6 +100,11 @@ func (s *Signs) Reporter(cluster string) string {
 	return s.reporters[cluster]
 }
 
+// Recall implements Liveness.
+func (s *Signs) Recall(n *v1alpha1.Node, groups map[string]bool) *v1alpha1.Node {
+	return s.recall.node(n, groups)
+}
+
 // HighestView implements Liveness.
 func (s *Signs) HighestView(cluster string) uint64 {
 	s.mu.Lock()
@@ -132,6 +138,7 @@ func (s *Signs) ObserveLease(lease *coordinationv1.Lease) {
 
 // ObserveNode takes a newly published view as a sign of life of the reporter that published it.
 func (s *Signs) ObserveNode(node *v1alpha1.Node) {
+	s.recall.observe(node)
 	agent := node.Status.Agent
 	if agent == nil || agent.View == nil || !agent.View.Quorate {
 		return
