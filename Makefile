@@ -60,7 +60,7 @@ test-unit: ## Only the tests that need no API server, no root and no lab.
 
 .PHONY: test-e2e
 test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name picks some).
-	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/... -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
+	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/... -p 1 -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-vm
 test-vm: vm ## Only the tests that need real disks, NFS or watchdogs, in an emulated guest (RUN=regexp, PACKAGES=...).

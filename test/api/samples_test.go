@@ -16,6 +16,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 	cases := map[string]struct{ path, namespace string }{
 		"postgresql": {"samples/postgresql.yaml", "db"},
 		"demo":       {"samples/demo", "demo"},
+		"two nodes":  {"samples/two-node", "demo"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 // Command is `quorate-lab bench`.
 func Command() *cobra.Command {
 	options := Options{Up: lab.Options{BinDir: os.Getenv("QUORATE_BIN")}}
+	twoNodes := false
 	command := &cobra.Command{
 		Use:   "bench",
 		Short: "Time failovers, moves and restarts as a client feels them",
@@ -18,6 +19,9 @@ func Command() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			options.Out, options.Progress = c.OutOrStdout(), c.ErrOrStderr()
 			c.SilenceUsage = true
+			if twoNodes {
+				return TwoNodes(c.Context(), options, "config/samples/two-node")
+			}
 			return Failover(c.Context(), options)
 		},
 	}
@@ -25,5 +29,6 @@ func Command() *cobra.Command {
 	flags.StringVar(&options.Up.Name, "name", "bench", "name of the lab")
 	flags.StringVar(&options.Samples, "samples", "config/samples/demo", "directory of the manifests to apply")
 	flags.IntVar(&options.Repetitions, "repetitions", 5, "how often each thing is measured")
+	flags.BoolVar(&twoNodes, "two-nodes", false, "measure two hosts with a disk witness instead: power cuts, and a split in the middle")
 	return command
 }

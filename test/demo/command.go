@@ -16,8 +16,9 @@ func Command() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch a group survive the death of its host, step by step",
-		Long: "Starts a lab of three hosts, applies the samples, cuts power, networks and the API server, and checks after each step that\n" +
-			"what should happen did happen. Takes the lab down at the end. Exits non-zero at the first thing that does not hold.",
+		Long: "Act one starts a lab of three hosts, applies the samples, cuts power, networks and the API server. Act two does it with two\n" +
+			"hosts and a disk witness: a split in the middle, then a power cut. After each step it checks that what should happen did\n" +
+			"happen, and the live audit looks on from outside. Exits non-zero at the first thing that does not hold.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			options.Out = c.OutOrStdout()
@@ -37,7 +38,8 @@ func Command() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringVar(&options.Name, "name", "demo", "name of the lab")
-	flags.StringVar(&options.Samples, "samples", "config/samples/demo", "directory of the manifests to apply")
+	flags.StringVar(&options.Samples, "samples", "config/samples", "directory that holds the samples of the acts")
+	flags.IntSliceVar(&options.Acts, "acts", []int{1}, "which acts to play")
 	flags.StringVar(&options.Assets, "assets", os.Getenv("KUBEBUILDER_ASSETS"), "directory of kubectl, etcd and kube-apiserver")
 	flags.BoolVar(&options.Keep, "keep", false, "leave the lab running at the end, and tell how to look around")
 	return command

@@ -1,5 +1,6 @@
-// Package demo is the walk through the whole system that `make demo` shows: a lab of three hosts, two groups under load, and one
-// misfortune after the other. Every step checks what it claims; the first that does not hold ends the demo with an error.
+// Package demo is the walk through the whole system that `make demo` shows, in two acts: a lab of three hosts, then one of two hosts
+// with a disk witness; two groups under load, and one misfortune after the other. Every step checks what it claims; the first that does
+// not hold ends the demo with an error. The live audit runs beside both acts.
 package demo
 
 import (
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/audit/report"
+	"github.com/quorate/quorate/test/auditor"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
@@ -22,7 +25,9 @@ import (
 type Options struct {
 	// Name of the lab; several can run at once.
 	Name string
-	// Samples is the directory of manifests that are applied (config/samples/demo).
+	// Acts are the numbers of the acts to play, in order: 1, 2 or both.
+	Acts []int
+	// Samples is the directory that holds those of each act, demo and two-node (config/samples).
 	Samples string
 	// Assets is the directory of kubectl (KUBEBUILDER_ASSETS).
 	Assets string
@@ -45,35 +50,66 @@ type site struct {
 	group, url, address string
 }
 
-// demo is one run.
+// demo is one act.
 type demo struct {
 	Options
-	screen
+	*screen
+	act     act
 	lab     *lab.Lab
 	cluster *observe.Cluster
+	audit   *auditor.Beside
 }
 
-// step is one act of the demo.
+// act is a lab and what happens to it.
+type act struct {
+	title   string
+	hosts   []string
+	samples string
+	steps   func(*demo) []step
+}
+
+// acts by number, from 1.
+var acts = []act{
+	{title: "Act one: three hosts", hosts: []string{"node-a", "node-b", "node-c"}, samples: "demo", steps: (*demo).threeHosts},
+	{title: "Act two: two hosts and a disk witness", hosts: []string{"node-a", "node-b"}, samples: "two-node", steps: (*demo).twoHosts},
+}
+
+// step is a scene of an act.
 type step struct {
 	title string
 	run   func(context.Context) error
 }
 
-// Run plays the demo. The lab is taken down at the end, whatever happens, unless Keep is set.
-func Run(ctx context.Context, options Options) (err error) {
-	d := &demo{Options: options, screen: screen{out: options.Out, start: time.Now()}}
+// Run plays the acts. The lab of each is taken down at its end, whatever happens, unless Keep is set: then that of the last one stays.
+func Run(ctx context.Context, options Options) error {
+	out := &screen{out: options.Out, start: time.Now()}
+	for i, number := range options.Acts {
+		if number < 1 || number > len(acts) {
+			return fmt.Errorf("there is no act %d: there are 1 to %d", number, len(acts))
+		}
+		d := &demo{Options: options, screen: out, act: acts[number-1]}
+		d.Keep = options.Keep && i == len(options.Acts)-1
+		if err := d.play(ctx); err != nil {
+			return err
+		}
+	}
+	out.title("All of it happened as it should")
+	return nil
+}
+
+func (d *demo) play(ctx context.Context) (err error) {
+	d.headline(d.act.title)
 	defer func() { err = errors.Join(err, d.finish(err)) }()
-	for _, s := range d.steps() {
+	for _, s := range d.act.steps(d) {
 		d.title(s.title)
 		if err := s.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
 	}
-	d.title("All of it happened as it should")
 	return nil
 }
 
-func (d *demo) steps() []step {
+func (d *demo) threeHosts() []step {
 	return []step{
 		{"Three hosts, an API server, two managers", d.up},
 		{"Two groups, active/active, from config/samples/demo", d.apply},
@@ -89,7 +125,7 @@ func (d *demo) steps() []step {
 
 func (d *demo) up(ctx context.Context) error {
 	up := d.Up
-	up.Name, up.Hosts = d.Name, 3
+	up.Name, up.Hosts = d.Name, len(d.act.hosts)
 	started, err := lab.Up(ctx, up, func(p lab.Progress) {
 		if p.Message != "" {
 			d.say("%s", p.Message)
@@ -117,11 +153,11 @@ func (d *demo) kubectl(ctx context.Context, args ...string) error {
 }
 
 func (d *demo) apply(ctx context.Context) error {
-	if err := d.kubectl(ctx, "apply", "-R", "-f", d.Samples); err != nil {
+	if err := d.kubectl(ctx, "apply", "-R", "-f", filepath.Join(d.Samples, d.act.samples)); err != nil {
 		return err
 	}
 	d.say("waiting for the nodes to form a cluster and the groups to come online")
-	if err := d.cluster.WaitNodes(ctx, time.Minute, v1alpha1.NodeUp, "node-a", "node-b", "node-c"); err != nil {
+	if err := d.cluster.WaitNodes(ctx, time.Minute, v1alpha1.NodeUp, d.act.hosts...); err != nil {
 		return err
 	}
 	if err := d.cluster.WaitOnline(ctx, time.Minute, shop.group, "node-a"); err != nil {
@@ -133,18 +169,25 @@ func (d *demo) apply(ctx context.Context) error {
 	if err := d.kubectl(ctx, "get", "quorate", "-A"); err != nil {
 		return err
 	}
-	d.ok("three nodes are Up, shop runs on node-a and news on node-b")
-	return nil
+	d.ok("all %d nodes are Up, shop runs on node-a and news on node-b", len(d.act.hosts))
+	// It outlives the steps' context: its verdict is told at the end, whatever happens.
+	var err error
+	d.audit, err = auditor.Start(context.WithoutCancel(ctx), d.lab, auditor.Options{Cluster: "demo"})
+	if err == nil {
+		d.say("from now on the live audit looks at it all from outside")
+	}
+	return err
 }
 
-// finish takes the lab down, or tells how to look around.
+// finish tells the audit's verdict, and takes the lab down or tells how to look around.
 func (d *demo) finish(failed error) error {
 	if d.lab == nil {
 		return nil
 	}
+	verdict := d.verdict()
 	if d.Keep {
 		d.lookAround()
-		return nil
+		return verdict
 	}
 	if failed != nil {
 		d.lastWords()
@@ -153,9 +196,28 @@ func (d *demo) finish(failed error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := d.lab.Down(ctx); err != nil {
-		return fmt.Errorf("taking the lab down: %w", err)
+		return errors.Join(verdict, fmt.Errorf("taking the lab down: %w", err))
 	}
 	d.ok("no process, namespace, mount or loop device is left")
+	return verdict
+}
+
+// verdict ends the audit; a violation is an error.
+func (d *demo) verdict() error {
+	if d.audit == nil {
+		return nil
+	}
+	verdict := d.audit.Stop()
+	d.title("What the live audit has seen from outside")
+	var text strings.Builder
+	if err := report.Verdict(&text, verdict, report.Table); err != nil {
+		return err
+	}
+	d.quote(text.String())
+	if verdict.Violations() > 0 {
+		return auditor.ErrViolations
+	}
+	d.ok("%s", verdict.Summary())
 	return nil
 }
 

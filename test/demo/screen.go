@@ -11,12 +11,16 @@ import (
 type screen struct {
 	out   io.Writer
 	start time.Time
-	act   int
+	scene int
+}
+
+func (s *screen) headline(text string) {
+	fmt.Fprintf(s.out, "\n=== %s\n", text)
 }
 
 func (s *screen) title(text string) {
-	s.act++
-	fmt.Fprintf(s.out, "\n[%6.1fs] %d. %s\n", time.Since(s.start).Seconds(), s.act, text)
+	s.scene++
+	fmt.Fprintf(s.out, "\n[%6.1fs] %d. %s\n", time.Since(s.start).Seconds(), s.scene, text)
 }
 
 func (s *screen) say(format string, args ...any) {

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/audit"
+	"github.com/quorate/quorate/pkg/audit/report"
+	"github.com/quorate/quorate/test/auditor"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
@@ -109,8 +112,27 @@ func atHome(ctx context.Context) error {
 	return nil
 }
 
-// begin starts a test from the healthy state, and brings that state back when it ends.
+// begin starts a test from the healthy state, and brings that state back when it ends. The live audit looks on from outside; a
+// violation fails the test.
 func begin(t *testing.T) context.Context {
+	t.Helper()
+	ctx := beginUnwatched(t)
+	beside, err := auditor.Start(context.Background(), theLab, auditor.Options{})
+	must(t, err)
+	t.Cleanup(func() {
+		verdict := beside.Stop()
+		t.Log(verdict.Summary())
+		for _, f := range verdict.Findings {
+			if f.Severity == audit.Violation {
+				t.Errorf("the live audit found: %s", report.Text(&f))
+			}
+		}
+	})
+	return ctx
+}
+
+// beginUnwatched is begin for tests that break an invariant themselves.
+func beginUnwatched(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(func() {

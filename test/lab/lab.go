@@ -38,6 +38,9 @@ type KillReport = protocol.KillReport
 // Instant is a moment on the wall clock and on CLOCK_MONOTONIC, which the whole lab shares.
 type Instant = protocol.Instant
 
+// HostDown is the state of a host without power.
+const HostDown = protocol.HostDown
+
 // Client is the name of the host from which services are used.
 const Client = protocol.Client
 

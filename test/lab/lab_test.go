@@ -37,6 +37,9 @@ func TestHosts(t *testing.T) {
 	t.Run("links", func(t *testing.T) { testLinks(t, l) })
 	t.Run("power cut with a hung disk", func(t *testing.T) { testKillHung(t, l) })
 	t.Run("disks", func(t *testing.T) { testDisks(t, l) })
+	t.Run("witness", func(t *testing.T) { testWitness(t, l) })
+	t.Run("cables", func(t *testing.T) { testCables(t, l) })
+	t.Run("split", func(t *testing.T) { testSplit(t, l) })
 	t.Run("probe", func(t *testing.T) { testProbe(t, l) })
 	t.Run("mistakes", func(t *testing.T) { testMistakes(t, l) })
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/reservation"
 	"github.com/quorate/quorate/test/lab/array"
 	"github.com/quorate/quorate/test/lab/keeper"
 	"github.com/quorate/quorate/test/lab/network"
@@ -156,6 +158,22 @@ func (l *Lab) api(ctx context.Context, op string) error {
 
 // WitnessDisk is the number of the witness disk, for the functions that want a disk; its file is /array/witness.img on every host.
 const WitnessDisk = array.Witness
+
+// WitnessHolder is the id of the node that holds the witness disk, by the array's own word; 0 for none.
+func (l *Lab) WitnessHolder(ctx context.Context) (model.NodeID, error) {
+	s, err := l.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range s.Disks {
+		if d.Number != WitnessDisk {
+			continue
+		}
+		key, err := reservation.ParseKey(d.Reservation.Holder)
+		return key.Node(), err
+	}
+	return 0, errors.New("this lab has no witness disk")
+}
 
 // DiskFail makes a host's path to a disk (from 1; 0 for all, and the witness too) answer EIO.
 func (l *Lab) DiskFail(ctx context.Context, host string, disk int) error {

@@ -201,12 +201,19 @@ func exports(o HostOptions, h *audit.Host) error {
 	if err != nil {
 		return fmt.Errorf("reading the exports: %w", err)
 	}
+	h.Exports = parseExports(raw)
+	return nil
+}
+
+// parseExports reads the table: a path and its clients on each line.
+func parseExports(raw []byte) []string {
+	var paths []string
 	for line := range strings.Lines(string(raw)) {
 		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[0], "/") {
-			h.Exports = append(h.Exports, fields[0])
+			paths = append(paths, fields[0])
 		}
 	}
-	return nil
+	return paths
 }
 
 // standing is what the audit reads of the agent's status file.

@@ -61,7 +61,7 @@ func Findings(w io.Writer, findings []audit.Finding, format string) error {
 				err = Value(w, findings[i], YAML)
 			}
 		default:
-			_, err = io.WriteString(w, paragraph(&findings[i]))
+			_, err = io.WriteString(w, Text(&findings[i]))
 		}
 		if err != nil {
 			return err
@@ -77,7 +77,7 @@ func Verdict(w io.Writer, v *audit.Verdict, format string) error {
 	}
 	var b strings.Builder
 	for i := range v.Findings {
-		b.WriteString(paragraph(&v.Findings[i]))
+		b.WriteString(Text(&v.Findings[i]))
 	}
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, source := range slices.Sorted(maps.Keys(v.Seen)) {
@@ -98,8 +98,8 @@ func Verdict(w io.Writer, v *audit.Verdict, format string) error {
 	return err
 }
 
-// paragraph is a finding for people.
-func paragraph(f *audit.Finding) string {
+// Text is a finding for people: a paragraph.
+func Text(f *audit.Finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s  %s: %s\n", f.Invariant, strings.ToUpper(string(f.Severity)), f.Object, f.Message)
 	ended := "and it lasts"
