@@ -39,6 +39,18 @@ type AgentStatus struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Voters []int32 `json:"voters,omitempty"`
+	// witnessVotes says that the witness is a voter of that record; it counts beside an even number of others only.
+	// +optional
+	WitnessVotes bool `json:"witnessVotes,omitempty"`
+	// witnessOnly says that the witness alone counts under that record.
+	// +optional
+	WitnessOnly bool `json:"witnessOnly,omitempty"`
+	// forced says that an operator forced that record, or one before it, and no majority of the configured votes has taken part since.
+	// +optional
+	Forced bool `json:"forced,omitempty"`
+	// preventsQuorum says that an operator told this node to form no quorum, but to join others that have one.
+	// +optional
+	PreventsQuorum bool `json:"preventsQuorum,omitempty"`
 	// view is the view that the node is in; only the reporter of the view writes it.
 	// +optional
 	View *AgentView `json:"view,omitempty"`
@@ -102,6 +114,11 @@ type AgentView struct {
 	// witnessHeld says that the view holds the witness.
 	// +optional
 	WitnessHeld bool `json:"witnessHeld,omitempty"`
+	// witnessHolder is the id of the member that holds it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4095
+	WitnessHolder int32 `json:"witnessHolder,omitempty"`
 	// installedAt is when the reporter installed the view, by its clock.
 	// +optional
 	InstalledAt *metav1.MicroTime `json:"installedAt,omitempty"`

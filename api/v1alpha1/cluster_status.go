@@ -47,6 +47,12 @@ type ClusterStatus struct {
 	// failuresLeft is how many more nodes may fail, one after the other, before quorum is lost.
 	// +optional
 	FailuresLeft int32 `json:"failuresLeft,omitempty"`
+	// lossEndsQuorum names the nodes, and "witness", each of which would take quorum with it if it were lost now, alone.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=65
+	// +kubebuilder:validation:items:MaxLength=63
+	LossEndsQuorum []string `json:"lossEndsQuorum,omitempty"`
 	// networks is the state of each network that carries heartbeats.
 	// +optional
 	// +listType=map

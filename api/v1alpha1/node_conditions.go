@@ -62,6 +62,8 @@ const (
 	ProblemMissingAddress = "MissingAddress"
 	// ProblemNoAddressGuard: the kernel cannot silence addresses (O13).
 	ProblemNoAddressGuard = "NoAddressGuard"
+	// ProblemWitness surfaces when the agent cannot use the cluster's witness.
+	ProblemWitness = "WitnessNotUsable"
 	// ProblemNoGuardian: the guardian process does not answer.
 	ProblemNoGuardian = "NoGuardian"
 	// ProblemNoWatchdog surfaces when the watchdog device that the Cluster names is not armed.

@@ -8,12 +8,10 @@ const (
 	QuorumReasonNoQuorum = "NoQuorum"
 	// QuorumReasonNotFormed surfaces before the first formation.
 	QuorumReasonNotFormed = "NotFormed"
-	// QuorumReasonModeNotSupported surfaces when the mode's behaviour is not there yet.
-	QuorumReasonModeNotSupported = "ModeNotSupported"
 	// QuorumReasonNeverQuorate surfaces when no set of nodes could ever have quorum.
 	QuorumReasonNeverQuorate = "NeverQuorate"
 	// QuorumReasonWitnessInUse surfaces when the witness is something that a group of the cluster uses.
 	QuorumReasonWitnessInUse = "WitnessInUse"
-	// QuorumReasonWitnessFailed surfaces when the witness cannot be reached.
+	// QuorumReasonWitnessFailed surfaces when no node holds the witness.
 	QuorumReasonWitnessFailed = "WitnessFailed"
 )

@@ -531,6 +531,11 @@ func (in *ClusterStatus) DeepCopyInto(out *ClusterStatus) {
 		*out = new(Membership)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.LossEndsQuorum != nil {
+		in, out := &in.LossEndsQuorum, &out.LossEndsQuorum
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Networks != nil {
 		in, out := &in.Networks, &out.Networks
 		*out = make([]ClusterNetworkStatus, len(*in))

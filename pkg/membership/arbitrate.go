@@ -34,6 +34,8 @@ type arbitration struct {
 	next, rest time.Duration
 	reached    bool
 	trouble    string
+	// failing is since when every operation has failed; 0 when the last one has not.
+	failing time.Duration
 
 	// The holder's part. started is when the last look began, victims are the challengers that it found and that are not removed yet.
 	holding, loaded bool
@@ -78,15 +80,15 @@ func (m *Machine) witness() uint32 {
 		}
 	}
 	for _, r := range records {
-		if r != nil && slices.Contains(m.cfg.Witness.Earlier, configured(r.Witness)) {
-			return configured(r.Witness)
+		if r != nil && slices.Contains(m.cfg.Witness.Earlier, ConfiguredWitness(r.Witness)) {
+			return ConfiguredWitness(r.Witness)
 		}
 	}
 	return m.cfg.Witness.ID
 }
 
 func (m *Machine) witnessKey() WitnessKey {
-	return WitnessKey{Node: m.cfg.Self, Incarnation: uint32(m.p.Incarnation & witnessIncarnation)}
+	return WitnessKey{Node: m.cfg.Self, Incarnation: max(1, uint32(m.p.Incarnation&witnessIncarnation))}
 }
 
 // alignWitness turns to the witness that is in use now. What is under way at another is forgotten; a holder's registration stays there
@@ -135,11 +137,19 @@ func (m *Machine) ask(now time.Duration, op WitnessOp) {
 
 // content is what belongs on the witness now.
 func (m *Machine) content() WitnessContent {
-	c := WitnessContent{View: m.a.saved.View, Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone()}
+	c := WitnessContent{
+		View: m.a.saved.View, Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone(), State: max(m.state, m.a.saved.State),
+	}
 	if m.v.View != nil && m.v.View.ID.Number > c.View.Number {
 		c.View = m.v.View.ID
 	}
 	return c
+}
+
+// SetState says that there is a newer copy of the cluster's state, for the holder to save beside the records. Versions only grow.
+func (m *Machine) SetState(version uint64, now time.Duration) {
+	m.state = max(m.state, version)
+	m.settle(now)
 }
 
 // takesNow says that the challenge has stood long enough and the view wants the witness.
@@ -190,7 +200,7 @@ func (m *Machine) wantsWitness(now time.Duration) bool {
 func (m *Machine) claimant(now time.Duration) model.NodeID {
 	for i := range m.v.Peers {
 		p := &m.v.Peers[i]
-		if p.WitnessUntil > now && configured(p.Claim.Witness) == m.a.witness && m.v.View.Has(p.ID) && p.View.HasMember(m.self()) {
+		if p.WitnessUntil > now && ConfiguredWitness(p.Claim.Witness) == m.a.witness && m.v.View.Has(p.ID) && p.View.HasMember(m.self()) {
 			return p.ID
 		}
 	}

@@ -35,12 +35,16 @@ func (m *Machine) witnessReached() {
 	if !m.a.reached {
 		m.a.reached, m.a.trouble, m.changed = true, "", true
 	}
+	m.a.failing = 0
 }
 
 // witnessFailed notes a failure. What the holder counts goes on to its end: nothing renews it.
 func (m *Machine) witnessFailed(now time.Duration, err string) {
 	a := &m.a
 	m.changed = m.changed || a.reached
+	if a.failing == 0 {
+		a.failing = max(now, 1)
+	}
 	a.reached, a.trouble, a.victims = false, err, nil
 	a.next = now + m.cfg.Interval
 	a.rest = a.next
@@ -198,7 +202,7 @@ func (m *Machine) recordOnWitness(r *quorum.Record, now time.Duration) bool {
 // witnessStatus pictures the witness for Status.
 func (m *Machine) witnessStatus(now time.Duration) WitnessStatus {
 	a := &m.a
-	s := WitnessStatus{ID: a.witness, Reached: a.reached, Trouble: a.trouble}
+	s := WitnessStatus{ID: a.witness, Reached: a.reached, Trouble: a.trouble, FailingSince: a.failing}
 	if a.witness == 0 {
 		return s
 	}
@@ -206,6 +210,10 @@ func (m *Machine) witnessStatus(now time.Duration) WitnessStatus {
 		s.Holding, s.Until, s.Holder = true, a.until, m.cfg.Self
 	} else if m.v.View != nil {
 		s.Holder = m.claimant(now)
+		own := fullWitness(a.witness, a.identity)
+		if p := m.peer(s.Holder); p != nil && own != 0 && p.Claim.Witness != own {
+			s.Stranger = s.Holder
+		}
 	}
 	s.Counts = s.Holder != 0 && m.p.Committed != nil && m.p.Committed.Witness == m.held(now)
 	return s

@@ -69,7 +69,7 @@ func (m *Machine) quorateWith(set []model.NodeID, witness uint32) bool {
 	has := func(id model.NodeID) bool { return slices.Contains(set, id) && m.hasVote(id) }
 	records := m.binding(set)
 	return len(records) > 0 && !slices.ContainsFunc(records, func(r *quorum.Record) bool {
-		return !r.Quorate(has, witness != 0 && configured(r.Witness) == witness)
+		return !r.Quorate(has, witness != 0 && ConfiguredWitness(r.Witness) == witness)
 	})
 }
 
@@ -114,7 +114,7 @@ func (m *Machine) actingUntil(now time.Duration) time.Duration {
 // wouldAct says that this node would act in its view if it held the witness.
 func (m *Machine) wouldAct(now time.Duration) bool {
 	return m.actingWith(now, func(full uint64) time.Duration {
-		if configured(full) != m.a.witness {
+		if ConfiguredWitness(full) != m.a.witness {
 			return quorum.Lapsed
 		}
 		return forever

@@ -30,6 +30,8 @@ type Machine struct {
 	lostSince time.Duration
 	// heldWitness is the full name of the one that it holds; 0 when it holds none.
 	heldWitness uint64
+	// state is the version of the newest copy of the cluster's state.
+	state uint64
 	// witnessForgotten says that it has been lost for so long that a record takes its vote away.
 	witnessForgotten bool
 }

@@ -125,7 +125,7 @@ func (s *search) better(a, b []model.NodeID) bool {
 func (s *search) holds(ids []model.NodeID) int {
 	for _, id := range ids {
 		p := s.m.peer(id)
-		if id == s.m.cfg.Self && s.m.a.holding || p != nil && p.Claim.Witness != 0 && configured(p.Claim.Witness) == s.m.a.witness {
+		if id == s.m.cfg.Self && s.m.a.holding || p != nil && p.Claim.Witness != 0 && ConfiguredWitness(p.Claim.Witness) == s.m.a.witness {
 			return 1
 		}
 	}

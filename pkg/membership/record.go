@@ -109,9 +109,9 @@ func (m *Machine) wantedRecord() *quorum.Record {
 func (m *Machine) wantedWitness() (id uint64, only bool) {
 	want, held, now := m.cfg.Witness, m.heldWitness, m.knownCommitted()
 	switch {
-	case want.ID == 0 || now.Witness != 0 && configured(now.Witness) != want.ID:
+	case want.ID == 0 || now.Witness != 0 && ConfiguredWitness(now.Witness) != want.ID:
 		return 0, false
-	case held != 0 && configured(held) == want.ID:
+	case held != 0 && ConfiguredWitness(held) == want.ID:
 		if now.Witness != 0 && now.Witness != held {
 			return 0, false
 		}

@@ -28,8 +28,8 @@ func fullWitness(id, identity uint32) uint64 {
 	return uint64(id)<<32 | uint64(identity)
 }
 
-// configured is the ID within a full name.
-func configured(full uint64) uint32 { return uint32(full >> 32) }
+// ConfiguredWitness is the configured ID within the name of a witness in a vote record; 0 for none.
+func ConfiguredWitness(full uint64) uint32 { return uint32(full >> 32) }
 
 // WitnessKey is under what a node's incarnation stands or holds at a witness; the zero key is nobody's.
 type WitnessKey struct {
@@ -85,11 +85,13 @@ type WitnessOp struct {
 type WitnessContent struct {
 	View                 model.ViewID
 	Committed, Tentative *quorum.Record
+	// State is the version of the copy of the cluster's state that goes with it (SetState); 0 for none.
+	State uint64
 }
 
 // equal compares what Save would write.
 func (c WitnessContent) equal(o WitnessContent) bool {
-	return c.View == o.View && c.Committed.Equal(o.Committed) && c.Tentative.Equal(o.Tentative)
+	return c.View == o.View && c.Committed.Equal(o.Committed) && c.Tentative.Equal(o.Tentative) && c.State == o.State
 }
 
 // newest is the highest record in it.
@@ -148,6 +150,10 @@ type WitnessStatus struct {
 	// Reached says that the last operation did not fail; Trouble says why it did.
 	Reached bool
 	Trouble string
+	// FailingSince is since when every operation has failed; 0 when the last one has not.
+	FailingSince time.Duration
+	// Stranger is the member that holds a witness which is configured by the same name and has another identity; 0 for none.
+	Stranger model.NodeID
 	// Holder is the node that is known to hold it, here or by a member's word; 0 when nobody is.
 	Holder model.NodeID
 	// Counts says that the view counts the vote of the witness now.

@@ -176,6 +176,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	for _, loop := range []func(context.Context){
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
 		func(ctx context.Context) { favourAgent(ctx, a.log) },
+		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
 		a.keeper.fencer,
 		(&guardianKeeper{

@@ -32,9 +32,12 @@ type core struct {
 	changed  func()
 	commands chan func()
 	current  atomic.Pointer[standing]
+	// ended is closed when the loop has ended.
+	ended chan struct{}
 
 	// The rest belongs to the loop.
 	machine  *membership.Machine
+	witness  *witnesses
 	settings *Settings
 	// unwritten is what must be on disk before anything more is sent.
 	unwritten *membership.Persistent
@@ -49,7 +52,7 @@ type core struct {
 func newCore(files *files, bootID string, l *lease, now func() time.Duration, log logr.Logger, changed func()) *core {
 	c := &core{
 		log: log, now: now, files: files, bootID: bootID, lease: l, transport: heartbeat.NewTransport(now, log.WithName("heartbeat")),
-		changed: changed, commands: make(chan func(), 16),
+		changed: changed, commands: make(chan func(), 16), ended: make(chan struct{}), witness: newWitnesses(log.WithName("witness")),
 	}
 	c.current.Store(&standing{})
 	return c
@@ -103,12 +106,17 @@ func (c *core) configure(s *Settings, persistent *membership.Persistent, resumed
 	}
 	c.settings = s
 	c.lease.setSelfFence(s.SelfFence)
+	if err := c.witness.configure(s); err != nil {
+		return err
+	}
 	return c.transport.Configure(transport)
 }
 
 // run is the loop. It returns when ctx ends; what it promised stays promised (the next agent resumes).
 func (c *core) run(ctx context.Context) {
 	defer c.transport.Close()
+	defer close(c.ended)
+	defer c.witness.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -156,20 +164,11 @@ func (c *core) flush() {
 	if ready.Persist != nil {
 		c.unwritten = ready.Persist
 	}
-	if c.unwritten != nil {
-		if err := c.files.savePersistent(c.unwritten); err != nil {
-			c.fail(err)
-			c.events(ready.Events)
-			return
-		}
-		c.unwritten = nil
-	}
-	if ready.Volatile != nil {
-		if err := c.files.saveVolatile(c.bootID, ready.Volatile); err != nil {
-			c.fail(err)
-			c.events(ready.Events)
-			return
-		}
+	if err := c.write(ready.Volatile); err != nil {
+		c.fail(err)
+		c.events(ready.Events)
+		c.refuse(ready.Witness, err)
+		return
 	}
 	c.trouble = ""
 	for i := range ready.Messages {
@@ -177,7 +176,56 @@ func (c *core) flush() {
 			c.fail(err)
 		}
 	}
+	c.arbitrate(ready.Witness)
 	c.events(ready.Events)
+}
+
+// write puts on disk, then in memory, what must be there before anything is sent.
+func (c *core) write(volatile *membership.Volatile) error {
+	if c.unwritten != nil {
+		if err := c.files.savePersistent(c.unwritten); err != nil {
+			return err
+		}
+		c.unwritten = nil
+	}
+	if volatile == nil {
+		return nil
+	}
+	return c.files.saveVolatile(c.bootID, volatile)
+}
+
+// arbitrate begins an operation on the witness. Its outcome comes back as a command.
+func (c *core) arbitrate(op *membership.WitnessOp) {
+	if op == nil {
+		return
+	}
+	limit := max(leastWitnessTime, witnessLooks*c.settings.Interval)
+	c.witness.begin(context.Background(), *op, limit, c.answer)
+}
+
+// witnessLooks is the time that an operation on the witness may take, in intervals: after it nothing of it counts any more.
+// leastWitnessTime is for clusters with short intervals, whose witness may be a file server.
+const (
+	witnessLooks     = 3
+	leastWitnessTime = 500 * time.Millisecond
+)
+
+func (c *core) answer(r membership.WitnessResult) {
+	select {
+	case c.commands <- func() {
+		if c.machine != nil {
+			c.machine.WitnessDone(c.now(), r)
+		}
+	}:
+	case <-c.ended:
+	}
+}
+
+// refuse answers an operation that may not begin, since what has to be written first is not.
+func (c *core) refuse(op *membership.WitnessOp, err error) {
+	if op != nil {
+		c.machine.WitnessDone(c.now(), membership.WitnessResult{Serial: op.Serial, Err: err.Error()})
+	}
 }
 
 // fail keeps the node silent: its peers go on without it, which is safe.
@@ -199,6 +247,9 @@ func (c *core) events(events []membership.Event) {
 			c.log.Info("View installed", "view", e.View.ID.String(), "members", e.View.Members, "lost", e.Lost, "joined", e.Joined)
 		case membership.QuorumGained:
 			c.log.Info("Quorum gained", "view", e.View.ID.String())
+		case membership.Suspended:
+			c.log.Info("Quorum lost while the challenge for the witness is under way: addresses are silent, the stop waits",
+				"view", e.View.ID.String(), "until", (e.Until - e.At).String())
 		case membership.QuorumLost:
 			c.lease.setStopping()
 			c.log.Info("Quorum lost: everything that runs here is stopped", "burntGeneration", e.Burnt, "generation", e.Generation)
@@ -276,6 +327,36 @@ func (c *core) setReachesAPI(ctx context.Context, reaches bool) error {
 		if c.machine != nil {
 			c.machine.SetReachesAPI(reaches, c.now())
 		}
+		return nil
+	})
+}
+
+func (c *core) setServes(ctx context.Context, serves bool) error {
+	return c.do(ctx, func() error {
+		if c.machine != nil {
+			c.machine.SetServes(serves, c.now())
+		}
+		return nil
+	})
+}
+
+// force gives this node a vote record by an operator's word (A40, A42).
+func (c *core) force(ctx context.Context) error {
+	return c.do(ctx, func() error {
+		if c.machine == nil {
+			return errors.New("the node is not enrolled yet")
+		}
+		return c.machine.Force(c.now())
+	})
+}
+
+// prevent keeps this node from forming a quorum, or takes that back (A41).
+func (c *core) prevent(ctx context.Context, prevent bool) error {
+	return c.do(ctx, func() error {
+		if c.machine == nil {
+			return errors.New("the node is not enrolled yet")
+		}
+		c.machine.Prevent(prevent, c.now())
 		return nil
 	})
 }

@@ -37,6 +37,8 @@ type enrolment struct {
 	// keysTried is when they were last asked for, with or without an answer.
 	keysTried time.Duration
 	said      string
+
+	kubeconfig kubeconfig
 }
 
 // current returns the settings in force; nil before the node is enrolled.
@@ -101,11 +103,13 @@ func (e *enrolment) pass(ctx context.Context, k *keeper, w *world) bool {
 		k.retry(err, nil)
 		return false
 	}
-	s := settingsFrom(node, cluster, quorum, nodes, e.keys)
+	e.refreshKubeconfig(ctx, k, w, quorum)
+	s := settingsFrom(node, cluster, quorum, nodes, secrets{keys: e.keys, kubeconfig: e.kubeconfig.content})
 	if s.ClusterID == "" && before != nil {
 		s.ClusterID = before.ClusterID // the API was restored without it: the controller takes it from us
 	}
 	s.keepVoters(before, k.core.standing())
+	s.keepWitnesses(before, k.core.standing())
 	if err := e.adopt(ctx, k, before, s, node); err != nil {
 		k.problems.one(problemSettings, "", err.Error())
 		e.say(err.Error())

@@ -176,7 +176,7 @@ func (k *keeper) tellView() {
 // a kill and its effect.
 func fencingOf(s *Settings) lifecycle.Fencing {
 	f := lifecycle.Fencing{
-		SelfFence: s.SelfFence, Margin: s.SelfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{},
+		SelfFence: s.SelfFence, Witness: s.membership().WitnessWait(), Margin: s.SelfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{},
 		Watchdogs: map[model.NodeID]time.Duration{},
 	}
 	for _, n := range s.Nodes {

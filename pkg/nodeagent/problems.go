@@ -19,6 +19,7 @@ const (
 	problemStateFiles   = "StateNotWritable"
 	problemNoCluster    = "ClusterNotFound"
 	problemNodeID       = "NodeIDChanged"
+	problemKubeconfig   = "NoWitnessKubeconfig"
 	problemSettings     = "SettingsNotUsable"
 	problemBacklog      = "StatusNotWritten"
 	problemEverything   = ""
@@ -143,7 +144,30 @@ func standingProblems(s *standing, now time.Duration) []v1alpha1.AgentProblem {
 			})
 		}
 	}
-	return append(list, speechProblems(s)...)
+	return append(append(list, speechProblems(s)...), witnessProblems(s, now)...)
+}
+
+// witnessPatience is how long the witness may fail before it is a problem that is shown.
+const witnessPatience = 3 * time.Second
+
+// witnessProblems say why this node cannot use the witness. Arbitration goes on trying.
+func witnessProblems(s *standing, now time.Duration) []v1alpha1.AgentProblem {
+	w := s.Witness
+	if s.Settings == nil || w.ID == 0 {
+		return nil
+	}
+	name := s.Settings.witnessName(w.ID)
+	switch {
+	case w.FailingSince != 0 && now-w.FailingSince > witnessPatience:
+		return []v1alpha1.AgentProblem{{Reason: v1alpha1.ProblemWitness, Object: name, Message: w.Trouble}}
+	case w.Stranger != 0:
+		return []v1alpha1.AgentProblem{{
+			Reason: v1alpha1.ProblemWitness, Object: name,
+			Message: "what this host finds under that name is not the witness that " + s.Settings.nodeName(w.Stranger) +
+				" holds: the name must lead to the same disk, directory or Lease on every host",
+		}}
+	}
+	return nil
 }
 
 // speechProblems name the nodes with which this one has no version of the heartbeat protocol in common, or none that can say what

@@ -37,10 +37,15 @@ type Settings struct {
 	Port      uint16        `json:"port"`
 	SelfFence time.Duration `json:"selfFence"`
 	// WatchdogDevice is the one that the guardian arms; empty for none.
-	WatchdogDevice string            `json:"watchdogDevice,omitempty"`
-	DynamicVotes   bool              `json:"dynamicVotes"`
-	Networks       []NetworkSettings `json:"networks"`
-	Nodes          []NodeSettings    `json:"nodes"`
+	WatchdogDevice string `json:"watchdogDevice,omitempty"`
+	DynamicVotes   bool   `json:"dynamicVotes"`
+	// Witness is nil when there is none; WitnessOnly gives it alone a vote. EarlierWitnesses are named by a vote record still.
+	Witness          *WitnessSettings  `json:"witness,omitempty"`
+	WitnessOnly      bool              `json:"witnessOnly,omitempty"`
+	EarlierWitnesses []WitnessSettings `json:"earlierWitnesses,omitempty"`
+
+	Networks []NetworkSettings `json:"networks"`
+	Nodes    []NodeSettings    `json:"nodes"`
 	// Keys authenticate heartbeats: the first signs, all are accepted.
 	Keys [][]byte `json:"keys"`
 }
@@ -51,6 +56,8 @@ type NetworkSettings struct {
 	CIDRs []string `json:"cidrs"`
 	// Heartbeats says that its role includes Internal.
 	Heartbeats bool `json:"heartbeats"`
+	// Clients says that its role includes Client.
+	Clients bool `json:"clients,omitempty"`
 }
 
 // NodeSettings is one node of the cluster.
@@ -65,16 +72,23 @@ type NodeSettings struct {
 	Watchdog time.Duration `json:"watchdog,omitempty"`
 }
 
+// secrets are what the settings need of Secrets: the heartbeat keys, and the kubeconfig of a Lease witness.
+type secrets struct {
+	keys       [][]byte
+	kubeconfig []byte
+}
+
 // settingsFrom reads the objects of the API. quorum may be nil.
 func settingsFrom(
-	self *v1alpha1.Node, cluster *v1alpha1.Cluster, quorum *v1alpha1.QuorumConfig, nodes []*v1alpha1.Node, keys [][]byte,
+	self *v1alpha1.Node, cluster *v1alpha1.Cluster, quorum *v1alpha1.QuorumConfig, nodes []*v1alpha1.Node, secrets secrets,
 ) *Settings {
 	hb := cluster.Spec.Heartbeat
 	s := &Settings{
 		Cluster: cluster.Name, ClusterID: cluster.Status.ClusterID, NodeName: self.Name, Self: model.NodeID(self.Status.ID),
 		Interval: defaultInterval, Threshold: defaultThreshold, Port: heartbeat.DefaultPort, SelfFence: defaultSelfFence,
-		DynamicVotes: true, Keys: keys,
+		DynamicVotes: true, Keys: secrets.keys,
 	}
+	s.Witness, s.WitnessOnly = witnessFrom(quorum, secrets.kubeconfig)
 	if hb.Interval != nil {
 		s.Interval = hb.Interval.Duration
 	}
@@ -93,7 +107,7 @@ func settingsFrom(
 	}
 	for _, n := range cluster.Spec.Networks {
 		s.Networks = append(s.Networks, NetworkSettings{
-			Name: n.Name, CIDRs: slices.Clone(n.CIDRs), Heartbeats: n.Role.CarriesHeartbeats(),
+			Name: n.Name, CIDRs: slices.Clone(n.CIDRs), Heartbeats: n.Role.CarriesHeartbeats(), Clients: n.Role.ServesClients(),
 		})
 	}
 	for _, n := range nodes {
@@ -175,6 +189,7 @@ func (s *Settings) hold() time.Duration { return s.membership().Hold() }
 // membership is the machine's part of the settings.
 func (s *Settings) membership() membership.Config {
 	c := membership.Config{Self: s.Self, Interval: s.Interval, Threshold: s.Threshold, DynamicVotes: s.DynamicVotes}
+	c.Witness = s.witnessConfig()
 	for _, n := range s.Nodes {
 		c.Nodes = append(c.Nodes, membership.NodeConfig{ID: n.ID, Votes: n.Votes})
 	}

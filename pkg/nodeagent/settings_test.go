@@ -39,7 +39,7 @@ func testSettings() *Settings {
 	b.Status.Agent = &v1alpha1.AgentStatus{Guards: &v1alpha1.AgentGuards{Addresses: true}}
 	unnumbered, stranger := node("node-c", 0, "10.1.0.3", ""), node("node-d", 4, "10.1.0.4", "")
 	stranger.Spec.ClusterName = "other"
-	return settingsFrom(a, cluster, nil, []*v1alpha1.Node{b, unnumbered, stranger, a}, [][]byte{testKey})
+	return settingsFrom(a, cluster, nil, []*v1alpha1.Node{b, unnumbered, stranger, a}, secrets{keys: [][]byte{testKey}})
 }
 
 func TestSettings(t *testing.T) {

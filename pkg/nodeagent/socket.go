@@ -29,9 +29,28 @@ type QuorumStatus struct {
 	ActingFor  string `json:"actingFor,omitempty"`
 	KeepingFor string `json:"keepingFor,omitempty"`
 	// Committed is the vote record in force, Tentative the one that is to follow it.
-	Committed string       `json:"committed"`
-	Tentative string       `json:"tentative,omitempty"`
-	Peers     []QuorumVote `json:"peers,omitempty"`
+	Committed string `json:"committed"`
+	Tentative string `json:"tentative,omitempty"`
+	// Forced says that an operator forced the record, Prevented that this node forms no quorum of its own (A40, A41).
+	Forced    bool `json:"forced,omitempty"`
+	Prevented bool `json:"prevented,omitempty"`
+	// StopsIn is set while quorum is lost and the stop waits for the challenge under way (R8).
+	StopsIn string `json:"stopsIn,omitempty"`
+	// Witness is nil when none is configured.
+	Witness *QuorumWitness `json:"witness,omitempty"`
+	Peers   []QuorumVote   `json:"peers,omitempty"`
+}
+
+// QuorumWitness is the vote beside the nodes.
+type QuorumWitness struct {
+	Name string `json:"name"`
+	// Holder is the node that holds it, as far as this node knows; empty when none does.
+	Holder string `json:"holder,omitempty"`
+	// HeldFor is how long this node's own hold still counts; empty when it is not the holder.
+	HeldFor string `json:"heldFor,omitempty"`
+	// Counts says that its vote counts in the view now, Trouble why this node does not reach it.
+	Counts  bool   `json:"counts"`
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // QuorumVote is what another node contributes.
@@ -46,7 +65,7 @@ type QuorumVote struct {
 // serveSocket answers the commands of this host's operator. They need no API server. What fails here stops nothing.
 func (a *agent) serveSocket(ctx context.Context) {
 	server := localapi.NewServer(a.log.WithName("socket"))
-	localapi.Query(server, OpQuorumStatus, a.quorumStatus)
+	a.serveQuorum(server)
 	for ctx.Err() == nil {
 		err := server.Serve(ctx, a.opts.RunDir)
 		if err == nil {
@@ -83,6 +102,15 @@ func quorumStatusOf(s *membership.Status, settings *Settings, now time.Duration)
 	}
 	if s.Tentative != nil {
 		out.Tentative = s.Tentative.String()
+	}
+	out.Forced, out.Prevented = s.Committed != nil && s.Committed.Forced, s.Prevented
+	if s.Suspended {
+		out.StopsIn = left(s.StopAt, now)
+	}
+	if w := s.Witness; w.ID != 0 {
+		out.Witness = &QuorumWitness{
+			Name: settings.witnessName(w.ID), Holder: settings.nodeName(w.Holder), HeldFor: left(w.Until, now), Counts: w.Counts, Trouble: w.Trouble,
+		}
 	}
 	if s.View != nil {
 		out.View = s.View.ID.String()

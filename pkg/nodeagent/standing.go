@@ -43,6 +43,14 @@ type key struct {
 	listening            map[string]bool
 	drops                []bool
 	trouble              string
+	witness              witnessKeyed
+	suspended, prevented bool
+}
+
+// witnessKeyed is what is worth waking others for about the witness.
+type witnessKeyed struct {
+	holder          model.NodeID
+	counts, reached bool
 }
 
 type peerKey struct {
@@ -55,6 +63,8 @@ func keyOf(s *standing) key {
 	k := key{
 		settings: s.Settings, self: s.Self, incarnation: s.Incarnation, ready: s.Ready, left: s.Left, acting: s.Acting,
 		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, speech: s.Speech, trouble: s.Trouble,
+		witness:   witnessKeyed{s.Witness.Holder, s.Witness.Counts, s.Witness.Reached},
+		suspended: s.Suspended, prevented: s.Prevented,
 	}
 	if s.View != nil {
 		k.view = *s.View

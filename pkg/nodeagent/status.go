@@ -46,7 +46,9 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 		for _, id := range s.Committed.Voters {
 			out.Voters = append(out.Voters, int32(id))
 		}
+		out.WitnessVotes, out.WitnessOnly, out.Forced = s.Committed.Witness != 0, s.Committed.WitnessOnly, s.Committed.Forced
 	}
+	out.PreventsQuorum = s.Prevented
 	for i := range o.reports {
 		out.Groups = append(out.Groups, groupStatus(&o.reports[i], o.wall))
 	}
@@ -80,6 +82,7 @@ func viewOf(o *observed) *v1alpha1.AgentView {
 	if s.Committed != nil {
 		v.ID.Record = int64(s.Committed.Number)
 	}
+	v.WitnessHeld, v.WitnessHolder = s.Witness.Holder != 0, int32(s.Witness.Holder)
 	if s.Detect > 0 {
 		v.Detect = &metav1.Duration{Duration: s.Detect.Round(time.Millisecond)}
 	}

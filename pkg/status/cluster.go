@@ -23,6 +23,7 @@ func Cluster(o *snapshot.Objects, now time.Time) *v1alpha1.ClusterStatus {
 		st.Membership = membership(o, view)
 	}
 	st.FailuresLeft = failuresLeft(o, view)
+	st.LossEndsQuorum = lossEndsQuorum(o, view, CountVotes(o))
 	st.Networks = networks(o, view)
 	st.NodesUp, st.NodesTotal, st.GroupsOnline, st.GroupsTotal = 0, int32(len(o.Nodes)), 0, int32(len(o.Groups))
 	for _, n := range o.Nodes {
@@ -54,19 +55,6 @@ func membership(o *snapshot.Objects, view *model.View) *v1alpha1.Membership {
 		m.Coordinator = n.Name
 	}
 	return m
-}
-
-// failuresLeft is how many nodes may still fail one after the other, whichever they are. With dynamic votes the record follows, down
-// to two voters of which the higher does not count; with static votes a majority has to stay.
-func failuresLeft(o *snapshot.Objects, view *model.View) int32 {
-	if view == nil {
-		return 0
-	}
-	votes := CountVotes(o)
-	if o.Quorum == nil || o.Quorum.Spec.DynamicVotes == nil || *o.Quorum.Spec.DynamicVotes {
-		return max(0, int32(len(view.Members))-2)
-	}
-	return max(0, votes.Present-votes.Required)
 }
 
 // networks tells how well each network that carries heartbeats connects the members of the view, by what their agents hear.

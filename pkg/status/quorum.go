@@ -8,42 +8,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/snapshot"
 	"github.com/quorate/quorate/pkg/validation"
 )
-
-// Votes are how the votes of a cluster stand.
-type Votes struct {
-	// Voters are the ids that count under the present vote record, in order.
-	Voters []int32
-	// Required and Present are votes.
-	Required, Present int32
-}
-
-// CountVotes reads the vote record that the reporter of the highest view has persisted. Of an even number of voters without a
-// witness, the highest id does not count (R5).
-func CountVotes(o *snapshot.Objects) Votes {
-	published, reporter := o.Published()
-	if published == nil {
-		return Votes{}
-	}
-	voters := slices.Sorted(slices.Values(reporter.Status.Agent.Voters))
-	if len(voters) > 1 && len(voters)%2 == 0 {
-		voters = voters[:len(voters)-1]
-	}
-	votes := Votes{Voters: voters}
-	if len(voters) > 0 {
-		votes.Required = int32(len(voters)/2 + 1)
-	}
-	view := o.View()
-	for _, id := range voters {
-		if view.Has(model.NodeID(id)) {
-			votes.Present++
-		}
-	}
-	return votes
-}
 
 // Quorum computes a QuorumConfig's status.
 func Quorum(o *snapshot.Objects, now time.Time) *v1alpha1.QuorumConfigStatus {
@@ -62,30 +29,64 @@ func Quorum(o *snapshot.Objects, now time.Time) *v1alpha1.QuorumConfigStatus {
 		}
 		st.Votes = append(st.Votes, vote)
 	}
-	st.Witness = &v1alpha1.WitnessStatus{State: v1alpha1.WitnessNone}
+	st.Witness = witnessStatus(o)
+	st.Forced = votes.Forced
 	set := conditionSet{list: &st.Conditions, generation: o.Quorum.Generation, now: now}
-	supported := o.Quorum.Spec.Mode == "" || o.Quorum.Spec.Mode == v1alpha1.QuorumNodeMajority
 	found, refused := validation.FirstError(validation.CheckQuorum(o))
 	switch {
 	case o.Cluster == nil:
 		set.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonClusterNotFound,
 			fmt.Sprintf("spec.clusterName: there is no Cluster %q", o.Quorum.Spec.ClusterName))
-	case !supported:
-		set.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.QuorumReasonModeNotSupported,
-			fmt.Sprintf("spec.mode: this version does not support %s; use NodeMajority", o.Quorum.Spec.Mode))
 	case refused:
 		set.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, found.Reason, found.Field+": "+found.Message)
 	default:
 		set.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "the spec is usable")
 	}
-	tally := fmt.Sprintf("%d of %d votes, %d are required", votes.Present, len(votes.Voters), votes.Required)
+	quorumReady(set, o, votes)
+	return st
+}
+
+// quorumReady says whether there is quorum, and whether the witness does its part.
+func quorumReady(set conditionSet, o *snapshot.Objects, votes Votes) {
+	tally := fmt.Sprintf("%d of %d votes, %d are required", votes.Present, votes.Total, votes.Required)
+	if votes.Forced {
+		tally += "; quorum was forced, until a majority of the configured votes is back"
+	}
 	switch {
 	case o.Cluster == nil || o.Cluster.Status.ClusterID == "" || votes.Required == 0:
 		set.set(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.QuorumReasonNotFormed, "the cluster was not formed yet")
 	case o.View() == nil:
 		set.set(v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.QuorumReasonNoQuorum, "no quorate view of the cluster is reported")
+	case o.Quorum.Spec.Witness != nil && !votes.WitnessHeld:
+		set.set(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.QuorumReasonWitnessFailed,
+			tally+"; no node holds the witness: status.agent.problems of the Nodes say why")
 	default:
 		set.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.QuorumReasonQuorate, tally)
 	}
-	return st
+}
+
+// witnessStatus is how the witness does, by the word of the present view and the problems of the nodes.
+func witnessStatus(o *snapshot.Objects) *v1alpha1.WitnessStatus {
+	published, _ := o.Published()
+	switch {
+	case o.Quorum.Spec.Witness == nil:
+		return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessNone}
+	case published == nil || o.View() == nil:
+		return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessUnknown}
+	case published.WitnessHeld:
+		st := &v1alpha1.WitnessStatus{State: v1alpha1.WitnessHeld}
+		if n := o.NodeByID(published.WitnessHolder); n != nil {
+			st.Holder = n.Name
+		}
+		return st
+	}
+	for _, n := range o.Nodes {
+		if n.Status.Agent == nil {
+			continue
+		}
+		if slices.ContainsFunc(n.Status.Agent.Problems, func(p v1alpha1.AgentProblem) bool { return p.Reason == v1alpha1.ProblemWitness }) {
+			return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessFailed}
+		}
+	}
+	return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessFree}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/quorum"
 )
 
@@ -11,6 +12,8 @@ import (
 type Content struct {
 	// ClusterID is the cluster to which the witness belongs.
 	ClusterID uint64
+	// View is the highest view in which some holder counted the witness's vote; zero for none.
+	View model.ViewID
 	// Committed is the highest vote record that some holder knew to be committed, Tentative the highest one above it that is not
 	// known to be; nil for none.
 	Committed, Tentative *quorum.Record
@@ -49,6 +52,9 @@ func (c Content) Check(cluster uint64) error {
 // Merge is what is known when both were saved: the higher committed record, the higher tentative one above it, the newer state.
 func Merge(a, b Content) Content {
 	out := a
+	if b.View.Number > out.View.Number {
+		out.View = b.View
+	}
 	if quorum.Compare(b.Committed, out.Committed) > 0 {
 		out.Committed = b.Committed
 	}

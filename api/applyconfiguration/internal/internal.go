@@ -172,6 +172,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - device
+    - name: forced
+      type:
+        scalar: boolean
     - name: generation
       type:
         scalar: numeric
@@ -217,6 +220,9 @@ var schemaYAML = typed.YAMLObject(`types:
           keys:
           - node
           - network
+    - name: preventsQuorum
+      type:
+        scalar: boolean
     - name: problems
       type:
         list:
@@ -241,6 +247,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: numeric
           elementRelationship: associative
+    - name: witnessOnly
+      type:
+        scalar: boolean
+    - name: witnessVotes
+      type:
+        scalar: boolean
 - name: com.github.quorate.quorate.api.v1alpha1.AgentView
   map:
     fields:
@@ -267,6 +279,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: witnessHeld
       type:
         scalar: boolean
+    - name: witnessHolder
+      type:
+        scalar: numeric
 - name: com.github.quorate.quorate.api.v1alpha1.AgentViewMember
   map:
     fields:
@@ -529,6 +544,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastNodeID
       type:
         scalar: numeric
+    - name: lossEndsQuorum
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: membership
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.Membership

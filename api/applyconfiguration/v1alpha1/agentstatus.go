@@ -24,6 +24,14 @@ type AgentStatusApplyConfiguration struct {
 	RecordNumber *int64 `json:"recordNumber,omitempty"`
 	// voters are the node ids of that vote record.
 	Voters []int32 `json:"voters,omitempty"`
+	// witnessVotes says that the witness is a voter of that record; it counts beside an even number of others only.
+	WitnessVotes *bool `json:"witnessVotes,omitempty"`
+	// witnessOnly says that the witness alone counts under that record.
+	WitnessOnly *bool `json:"witnessOnly,omitempty"`
+	// forced says that an operator forced that record, or one before it, and no majority of the configured votes has taken part since.
+	Forced *bool `json:"forced,omitempty"`
+	// preventsQuorum says that an operator told this node to form no quorum, but to join others that have one.
+	PreventsQuorum *bool `json:"preventsQuorum,omitempty"`
 	// view is the view that the node is in; only the reporter of the view writes it.
 	View *AgentViewApplyConfiguration `json:"view,omitempty"`
 	// guards says what stops this host when its agent does not.
@@ -111,6 +119,38 @@ func (b *AgentStatusApplyConfiguration) WithVoters(values ...int32) *AgentStatus
 	for i := range values {
 		b.Voters = append(b.Voters, values[i])
 	}
+	return b
+}
+
+// WithWitnessVotes sets the WitnessVotes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WitnessVotes field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithWitnessVotes(value bool) *AgentStatusApplyConfiguration {
+	b.WitnessVotes = &value
+	return b
+}
+
+// WithWitnessOnly sets the WitnessOnly field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WitnessOnly field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithWitnessOnly(value bool) *AgentStatusApplyConfiguration {
+	b.WitnessOnly = &value
+	return b
+}
+
+// WithForced sets the Forced field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Forced field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithForced(value bool) *AgentStatusApplyConfiguration {
+	b.Forced = &value
+	return b
+}
+
+// WithPreventsQuorum sets the PreventsQuorum field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PreventsQuorum field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithPreventsQuorum(value bool) *AgentStatusApplyConfiguration {
+	b.PreventsQuorum = &value
 	return b
 }
 

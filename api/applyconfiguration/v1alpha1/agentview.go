@@ -19,6 +19,8 @@ type AgentViewApplyConfiguration struct {
 	Quorate *bool `json:"quorate,omitempty"`
 	// witnessHeld says that the view holds the witness.
 	WitnessHeld *bool `json:"witnessHeld,omitempty"`
+	// witnessHolder is the id of the member that holds it.
+	WitnessHolder *int32 `json:"witnessHolder,omitempty"`
 	// installedAt is when the reporter installed the view, by its clock.
 	InstalledAt *v1.MicroTime `json:"installedAt,omitempty"`
 	// detect is how long the last lost member had been silent when the view was installed.
@@ -65,6 +67,14 @@ func (b *AgentViewApplyConfiguration) WithQuorate(value bool) *AgentViewApplyCon
 // If called multiple times, the WitnessHeld field is set to the value of the last call.
 func (b *AgentViewApplyConfiguration) WithWitnessHeld(value bool) *AgentViewApplyConfiguration {
 	b.WitnessHeld = &value
+	return b
+}
+
+// WithWitnessHolder sets the WitnessHolder field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WitnessHolder field is set to the value of the last call.
+func (b *AgentViewApplyConfiguration) WithWitnessHolder(value int32) *AgentViewApplyConfiguration {
+	b.WitnessHolder = &value
 	return b
 }
 

@@ -25,6 +25,8 @@ type ClusterStatusApplyConfiguration struct {
 	Quorate *bool `json:"quorate,omitempty"`
 	// failuresLeft is how many more nodes may fail, one after the other, before quorum is lost.
 	FailuresLeft *int32 `json:"failuresLeft,omitempty"`
+	// lossEndsQuorum names the nodes, and "witness", each of which would take quorum with it if it were lost now, alone.
+	LossEndsQuorum []string `json:"lossEndsQuorum,omitempty"`
 	// networks is the state of each network that carries heartbeats.
 	Networks []ClusterNetworkStatusApplyConfiguration `json:"networks,omitempty"`
 	// nodesUp is how many nodes are in the quorate view.
@@ -98,6 +100,16 @@ func (b *ClusterStatusApplyConfiguration) WithQuorate(value bool) *ClusterStatus
 // If called multiple times, the FailuresLeft field is set to the value of the last call.
 func (b *ClusterStatusApplyConfiguration) WithFailuresLeft(value int32) *ClusterStatusApplyConfiguration {
 	b.FailuresLeft = &value
+	return b
+}
+
+// WithLossEndsQuorum adds the given value to the LossEndsQuorum field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the LossEndsQuorum field.
+func (b *ClusterStatusApplyConfiguration) WithLossEndsQuorum(values ...string) *ClusterStatusApplyConfiguration {
+	for i := range values {
+		b.LossEndsQuorum = append(b.LossEndsQuorum, values[i])
+	}
 	return b
 }
 

@@ -19,6 +19,7 @@ import (
 
 // records is what a slot holds.
 type records struct {
+	View      model.ViewID   `json:"view,omitzero"`
 	Committed *quorum.Record `json:"committed,omitempty"`
 	Tentative *quorum.Record `json:"tentative,omitempty"`
 }
@@ -54,7 +55,7 @@ func (d *Device) Load(ctx context.Context) (witness.Content, error) {
 		for n := range perMark {
 			slot := b[n*slotSize : (n+1)*slotSize]
 			r, _ := newestRecords(slot, d.id, uint16(m*perMark+n))
-			out = witness.Merge(out, witness.Content{Committed: r.Committed, Tentative: r.Tentative})
+			out = witness.Merge(out, witness.Content{View: r.View, Committed: r.Committed, Tentative: r.Tentative})
 		}
 	}
 	_, state, err := d.newestState()
@@ -131,7 +132,7 @@ func (d *Device) Save(ctx context.Context, me reservation.Key, c witness.Content
 }
 
 func (d *Device) save(ctx context.Context, me reservation.Key, c witness.Content) error {
-	if err := d.saveRecords(me.Node(), records{Committed: c.Committed, Tentative: c.Tentative}); err != nil {
+	if err := d.saveRecords(me.Node(), records{View: c.View, Committed: c.Committed, Tentative: c.Tentative}); err != nil {
 		return err
 	}
 	if len(c.State) == 0 {

@@ -90,8 +90,8 @@ func save(d *document, me reservation.Key, c witness.Content, state StateRef) er
 	if d.holder() != me {
 		return conflict(d, me)
 	}
-	merged := witness.Merge(witness.Content{Committed: d.Committed, Tentative: d.Tentative}, c)
-	d.Committed, d.Tentative = merged.Committed, merged.Tentative
+	merged := witness.Merge(d.content(c.ClusterID), c)
+	d.View, d.Committed, d.Tentative = merged.View, merged.Committed, merged.Tentative
 	if state.Size > 0 && state.Version > d.State.Version {
 		d.State = state
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/quorum"
 	"github.com/quorate/quorate/pkg/reservation"
 	"github.com/quorate/quorate/pkg/witness"
@@ -27,6 +28,7 @@ type document struct {
 	Array reservation.Array `json:"array"`
 	// Renewals counts swaps, so that each is another document.
 	Renewals  uint64         `json:"renewals"`
+	View      model.ViewID   `json:"view,omitzero"`
 	Committed *quorum.Record `json:"committed,omitempty"`
 	Tentative *quorum.Record `json:"tentative,omitempty"`
 	State     StateRef       `json:"state,omitzero"`
@@ -102,7 +104,7 @@ func (d *document) encode() ([]byte, error) {
 
 // content is the records; the state is read apart.
 func (d *document) content(cluster uint64) witness.Content {
-	return witness.Content{ClusterID: cluster, Committed: d.Committed, Tentative: d.Tentative}
+	return witness.Content{ClusterID: cluster, View: d.View, Committed: d.Committed, Tentative: d.Tentative}
 }
 
 func (d *document) status(id uint64) witness.Status {
