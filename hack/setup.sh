@@ -5,6 +5,7 @@
 # package:a file that it brings, so that a machine that has it by another way is left alone
 wanted=(
   "e2fsprogs:/usr/sbin/mkfs.ext4"
+  "xfsprogs:/usr/sbin/mkfs.xfs /sbin/mkfs.xfs"
   "iproute2:/usr/sbin/ip /sbin/ip /usr/bin/ip"
   "util-linux:/usr/bin/nsenter"
   "mount:/usr/bin/mount /bin/mount"

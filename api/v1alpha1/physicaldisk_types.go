@@ -6,7 +6,7 @@ type FsckPolicy string
 
 // Fsck policies.
 const (
-	// FsckAuto checks as the file system asks for (the default).
+	// FsckAuto repairs a file system that says of itself that it needs it (the default).
 	FsckAuto FsckPolicy = "Auto"
 	// FsckForce checks in full, always.
 	FsckForce FsckPolicy = "Force"
@@ -14,10 +14,13 @@ const (
 	FsckSkip FsckPolicy = "Skip"
 )
 
-// PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations. It is never formatted. Behaviour comes later.
+// PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations, a partition of one, or a logical volume on some. The
+// whole disk is reserved, on each of its paths. It is never formatted.
 // +kubebuilder:validation:XValidation:rule="!has(self.mountPath) || (has(self.fsType) && self.fsType.size() > 0)",message="fsType is needed with mountPath",fieldPath=".fsType"
 type PhysicalDisk struct {
-	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
+	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-...: a SCSI disk, an NVMe namespace, a multipath
+	// device, or a partition of one; with lvm, a physical volume of the volume group. A disk that calls itself otherwise than its name
+	// says is refused. It never changes.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -25,7 +28,7 @@ type PhysicalDisk struct {
 	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
 	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="device must be an absolute path without . or .. in it"
 	Device string `json:"device"`
-	// fsType is the file system, such as xfs or ext4; empty to use the raw device.
+	// fsType is the file system, xfs or ext4; empty to use the raw device.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]*$`
@@ -45,7 +48,8 @@ type PhysicalDisk struct {
 	// fsck says whether the file system is checked before it is mounted. Default Auto.
 	// +optional
 	Fsck FsckPolicy `json:"fsck,omitempty"`
-	// lvm names a logical volume on the disk.
+	// lvm names a logical volume on the disk. Every physical volume of its group is reserved; the group is owned by the agent, under
+	// an LVM system id of its own, so that nothing else activates it.
 	// +optional
 	LVM *LVM `json:"lvm,omitempty"`
 }

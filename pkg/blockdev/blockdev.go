@@ -263,6 +263,36 @@ func (s *System) multipathOver(d Device) (string, error) {
 	return "", nil
 }
 
+// Claimable are the devices that have to be opened for oneself so that nothing of this host uses d: the device itself, but of a
+// multipath device with partitions these, since they have it open all the time.
+func (s *System) Claimable(d Device) ([]Device, error) {
+	if d.Kind != Multipath {
+		return []Device{d}, nil
+	}
+	dir, err := s.dir(d.Name)
+	if err != nil {
+		return nil, err
+	}
+	holders, err := os.ReadDir(filepath.Join(dir, "holders"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("looking at what uses %s: %w", d.Path, err)
+	}
+	var partitions []Device
+	for _, h := range holders {
+		over, err := s.named("", h.Name())
+		if err != nil {
+			return nil, err
+		}
+		if over.Kind == Partition {
+			partitions = append(partitions, over)
+		}
+	}
+	if len(partitions) == 0 {
+		return []Device{d}, nil
+	}
+	return partitions, nil
+}
+
 // MapName returns the path of a device-mapper device under the name that administrators gave it.
 func (s *System) MapName(d Device) (string, error) {
 	dir, err := s.dir(d.Name)

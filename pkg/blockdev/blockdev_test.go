@@ -197,6 +197,12 @@ func TestFacts(t *testing.T) {
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Errorf("Below() (-want +got):\n%s", diff)
 	}
+	for path, want := range map[string]string{"/dev/sda": "sda", "/dev/sda1": "sda1", "/dev/dm-0": "dm-1", "/dev/dm-2": "dm-2"} {
+		claimed, err := s.Claimable(find(path))
+		if err != nil || len(claimed) != 1 || claimed[0].Name != want {
+			t.Errorf("Claimable(%s) = %v, %v, want %s", path, claimed, err, want)
+		}
+	}
 	for a, b := range map[string]string{
 		"naa.600140500000000000000000000000bb": "3600140500000000000000000000000bb", "eui.0025385971B00000": "eui.0025385971b00000",
 	} {

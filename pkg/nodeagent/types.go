@@ -12,11 +12,13 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype/genericapplication"
 	"github.com/quorate/quorate/pkg/resourcetype/ipaddress"
 	"github.com/quorate/quorate/pkg/resourcetype/loopbackdisk"
+	"github.com/quorate/quorate/pkg/resourcetype/physicaldisk"
 )
 
 // Types are all resource types of this agent, the same for the agent and its guardian.
 func Types(guard addressguard.Guard) *resourcetype.Registry {
 	r := resourcetype.NewRegistry()
+	r.Register(string(v1alpha1.TypePhysicalDisk), physicaldisk.New())
 	r.Register(string(v1alpha1.TypeLoopbackDisk), loopbackdisk.New())
 	r.Register(string(v1alpha1.TypeIPAddress), ipaddress.New(guard))
 	r.Register(string(v1alpha1.TypeGenericApplication), genericapplication.New())

@@ -65,12 +65,6 @@ func good() *snapshot.Objects {
 	}
 }
 
-func witnessed(w v1alpha1.Witness) *v1alpha1.QuorumConfig {
-	return &v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: "demo"}, Spec: v1alpha1.QuorumConfigSpec{
-		ClusterName: "demo", Mode: v1alpha1.QuorumNodeAndDiskMajority, Witness: &w,
-	}}
-}
-
 func TestCheck(t *testing.T) {
 	younger := metav1.Time{Time: made.Add(time.Hour)}
 	cases := map[string]struct {
@@ -115,32 +109,21 @@ func TestCheck(t *testing.T) {
 			o.Resources[4].Spec.IPAddress.Address = "10.77.2.101/24"
 			o.Resources[1].CreationTimestamp = younger
 		}, want: []string{"shop-ip: spec.ipAddress.address: 10.77.2.101 is the address of Resource demo/news-ip"}},
+		"partitions of one disk in two groups": {spoil: func(o *snapshot.Objects) {
+			physical(o, 0, "/dev/disk/by-id/wwn-0x1-part1", "shop")
+			physical(o, 3, "/dev/disk/by-id/wwn-0x1-part2", "news")
+			o.Resources[3].CreationTimestamp = younger
+		}, want: []string{"news-disk: spec.physicalDisk.device: /dev/disk/by-id/wwn-0x1 is the disk of Resource demo/shop-disk of group shop"}},
+		"partitions of one disk in one group": {spoil: func(o *snapshot.Objects) {
+			physical(o, 0, "/dev/disk/by-id/wwn-0x1-part1", "shop")
+			physical(o, 3, "/dev/disk/by-id/wwn-0x1-part2", "news")
+			o.Resources[3].Spec.GroupName = "shop"
+			o.Resources[5].Spec.DependsOn = nil
+		}},
 		"disk twice: older keeps it": {spoil: func(o *snapshot.Objects) {
 			o.Resources[3].Spec.LoopbackDisk.File = "/array//disk-1.img"
 			o.Resources[3].CreationTimestamp = younger
 		}, want: []string{"news-disk: spec.loopbackDisk.file: /array/disk-1.img is the disk of Resource demo/shop-disk of group shop"}},
-		"witness on a group's disk": {spoil: func(o *snapshot.Objects) {
-			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array//disk-1.img"}})
-		}, want: []string{"Resource demo/shop-disk: spec.loopbackDisk.file: /array//disk-1.img is the witness of QuorumConfig demo"}},
-		"witness on the disk of a placed group": {spoil: func(o *snapshot.Objects) {
-			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-1.img"}})
-			o.Groups[0].Status.Assignment = &v1alpha1.Assignment{Node: "a"}
-		}, want: []string{"QuorumConfig demo: spec.witness.disk.device: /array/disk-1.img is the disk of Resource demo/shop-disk"}},
-		"witness of its own": {spoil: func(o *snapshot.Objects) {
-			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-9.img"}})
-		}},
-		"witness on a share that a group exports": {spoil: func(o *snapshot.Objects) {
-			o.Quorum = witnessed(v1alpha1.Witness{FileShare: &v1alpha1.FileShareWitness{Path: "/srv/quorate/news/witness"}})
-		}, want: []string{"QuorumConfig demo: spec.witness.fileShare.path: /srv/quorate/news/witness is on the disk of Resource demo/news-disk"}},
-		"no votes at all": {spoil: func(o *snapshot.Objects) {
-			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-9.img"}})
-			o.Nodes[0].Spec.Votes, o.Nodes[1].Spec.Votes = new(int32), new(int32)
-		}, want: []string{"QuorumConfig demo: spec.mode: all 2 Nodes of cluster demo have spec.votes 0"}},
-		"no votes of nodes, and none needed": {spoil: func(o *snapshot.Objects) {
-			o.Quorum = witnessed(v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/disk-9.img"}})
-			o.Quorum.Spec.Mode = v1alpha1.QuorumDiskOnly
-			o.Nodes[0].Spec.Votes, o.Nodes[1].Spec.Votes = new(int32), new(int32)
-		}},
 		"unknown time zone": {spoil: func(o *snapshot.Objects) {
 			o.Groups[0].Spec.Failback.Window = &v1alpha1.TimeWindow{Start: "22:00", End: "04:00", TimeZone: "Mars/Base"}
 		}, want: []string{"demo/shop: spec.failback.window.timeZone"}},
@@ -193,4 +176,13 @@ func TestGroupError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// physical makes a resource one on a physical disk.
+func physical(o *snapshot.Objects, i int, device, name string) {
+	o.Cluster.Spec.AllowedResourceTypes[0].Devices = append(o.Cluster.Spec.AllowedResourceTypes[0].Devices, "/dev/disk/by-id/*")
+	o.Cluster.Spec.AllowedResourceTypes[0].Types = append(o.Cluster.Spec.AllowedResourceTypes[0].Types, string(v1alpha1.TypePhysicalDisk))
+	r := o.Resources[i]
+	r.Spec.Type, r.Spec.LoopbackDisk = v1alpha1.TypePhysicalDisk, nil
+	r.Spec.PhysicalDisk = &v1alpha1.PhysicalDisk{Device: device, FSType: "ext4", MountPath: "/srv/quorate/" + name}
 }

@@ -41,7 +41,7 @@ func unsupported(s *scope) []Finding {
 			found = append(found, aboutGroup(g, "spec.mode", v1alpha1.GroupReasonModeNotSupported, "this version runs groups of mode Failover only"))
 		}
 	}
-	supported := []v1alpha1.ResourceType{v1alpha1.TypeLoopbackDisk, v1alpha1.TypeIPAddress, v1alpha1.TypeGenericApplication}
+	supported := []v1alpha1.ResourceType{v1alpha1.TypePhysicalDisk, v1alpha1.TypeLoopbackDisk, v1alpha1.TypeIPAddress, v1alpha1.TypeGenericApplication}
 	return append(found, s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
 		return aboutResource(r, "spec.type", v1alpha1.ResourceReasonTypeNotSupported,
 			fmt.Sprintf("this version does not run resources of type %s", r.Spec.Type)), !slices.Contains(supported, r.Spec.Type)

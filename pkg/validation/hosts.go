@@ -3,6 +3,7 @@ package validation
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -96,12 +97,33 @@ func diskField(r *v1alpha1.Resource) string {
 	return "spec.loopbackDisk.file"
 }
 
-// disksTwice gives a disk to one group only: fencing works on whole disks. The older resource keeps it.
+// partition is how udev names the partitions of a disk.
+var partition = regexp.MustCompile(`^(/dev/disk/by-.*)-part[0-9]+$`)
+
+// wholeDisk is the disk of a partition, as far as its name tells.
+func wholeDisk(device string) string {
+	device = path.Clean(device)
+	if found := partition.FindStringSubmatch(device); found != nil {
+		return found[1]
+	}
+	return device
+}
+
+// mayShare says that two resources of a group use different parts of one disk.
+func mayShare(a, b *v1alpha1.Resource) bool {
+	if snapshot.GroupKeyOf(a) != snapshot.GroupKeyOf(b) || a.Spec.PhysicalDisk == nil || b.Spec.PhysicalDisk == nil {
+		return false
+	}
+	return a.Spec.PhysicalDisk.LVM != nil || path.Clean(a.Spec.PhysicalDisk.Device) != path.Clean(b.Spec.PhysicalDisk.Device)
+}
+
+// disksTwice gives a disk to one group only: fencing works on whole disks. The older resource keeps it. Several volumes or partitions
+// of one disk may belong to one group.
 func disksTwice(s *scope) []Finding {
 	users := map[string][]*v1alpha1.Resource{}
 	for _, r := range s.Resources {
 		if disk := snapshot.Disk(r); disk != "" && s.groups[snapshot.GroupKeyOf(r)] != nil {
-			users[path.Clean(disk)] = append(users[path.Clean(disk)], r)
+			users[wholeDisk(disk)] = append(users[wholeDisk(disk)], r)
 		}
 	}
 	var found []Finding
@@ -109,8 +131,8 @@ func disksTwice(s *scope) []Finding {
 		list := users[disk]
 		slices.SortFunc(list, olderFirst)
 		for _, r := range list[1:] {
-			if snapshot.GroupKeyOf(r) == snapshot.GroupKeyOf(list[0]) && r.Spec.PhysicalDisk != nil && r.Spec.PhysicalDisk.LVM != nil {
-				continue // several volumes of one disk may belong to one group
+			if mayShare(r, list[0]) {
+				continue
 			}
 			found = append(found, aboutResource(r, diskField(r), v1alpha1.ResourceReasonDiskInUse,
 				fmt.Sprintf("%s is the disk of Resource %s/%s of group %s", disk, list[0].Namespace, list[0].Name, list[0].Spec.GroupName)))

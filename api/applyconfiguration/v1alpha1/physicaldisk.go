@@ -9,11 +9,14 @@ import (
 // PhysicalDiskApplyConfiguration represents a declarative configuration of the PhysicalDisk type for use
 // with apply.
 //
-// PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations. It is never formatted. Behaviour comes later.
+// PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations, a partition of one, or a logical volume on some. The
+// whole disk is reserved, on each of its paths. It is never formatted.
 type PhysicalDiskApplyConfiguration struct {
-	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-... It never changes.
+	// device by a name that is the same on all hosts, such as /dev/disk/by-id/wwn-...: a SCSI disk, an NVMe namespace, a multipath
+	// device, or a partition of one; with lvm, a physical volume of the volume group. A disk that calls itself otherwise than its name
+	// says is refused. It never changes.
 	Device *string `json:"device,omitempty"`
-	// fsType is the file system, such as xfs or ext4; empty to use the raw device.
+	// fsType is the file system, xfs or ext4; empty to use the raw device.
 	FSType *string `json:"fsType,omitempty"`
 	// mountPath is where the file system is mounted; it must be below a mountRoot that the Cluster allows.
 	MountPath *string `json:"mountPath,omitempty"`
@@ -21,7 +24,8 @@ type PhysicalDiskApplyConfiguration struct {
 	Options []string `json:"options,omitempty"`
 	// fsck says whether the file system is checked before it is mounted. Default Auto.
 	Fsck *apiv1alpha1.FsckPolicy `json:"fsck,omitempty"`
-	// lvm names a logical volume on the disk.
+	// lvm names a logical volume on the disk. Every physical volume of its group is reserved; the group is owned by the agent, under
+	// an LVM system id of its own, so that nothing else activates it.
 	LVM *LVMApplyConfiguration `json:"lvm,omitempty"`
 }
 

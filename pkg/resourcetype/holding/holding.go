@@ -138,6 +138,26 @@ func (s *Set) reserve(
 	return result, nil
 }
 
+// Identify asks the disks for their own names; empty for one that has none.
+func (s *Set) Identify(ctx context.Context, inst *resourcetype.Instance, disks []string) ([]string, error) {
+	names := make([]string, 0, len(disks))
+	for _, name := range disks {
+		d := s.disk(name)
+		d.Lock()
+		var own string
+		err := s.with(d, inst.Node, func(dev reservation.Device) (err error) {
+			own, err = reservation.Identity(ctx, dev)
+			return err
+		})
+		d.Unlock()
+		if errors.Is(err, reservation.ErrPath) || errors.Is(err, context.Cause(ctx)) && ctx.Err() != nil {
+			return nil, err
+		}
+		names = append(names, own)
+	}
+	return names, nil
+}
+
 // Advance changes the epoch of disks that are in use (O9, O17).
 func (s *Set) Advance(ctx context.Context, inst *resourcetype.Instance, disks []string, from Earlier) (reservation.Result, error) {
 	me, err := Key(inst, inst.Epoch)
