@@ -57,7 +57,7 @@ func content(n uint64) witness.Content {
 // new.
 func TestTornWrites(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	for round := range 300 {
+	for round := range 120 {
 		m := newMemory()
 		d, me := held(t, m)
 		last := uint64(1 + random.IntN(3))
