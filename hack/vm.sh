@@ -49,6 +49,7 @@ printf 'root:x:0:0:root:/root:/bin/sh\nstatd:x:100:65534::/:/bin/false\nnobody:x
 printf 'root:x:0:\ntty:x:5:\ndisk:x:6:\nnogroup:x:65534:\nkmem:x:15:\ninput:x:101:\nsgx:x:102:\nkvm:x:103:\nrender:x:104:\nlp:x:7:\naudio:x:29:\nvideo:x:44:\ncdrom:x:24:\ntape:x:26:\ndialout:x:20:\n' >"$root/etc/group"
 printf '127.0.0.1 localhost guest\n' >"$root/etc/hosts"
 ln -sf /proc/self/mounts "$root/etc/mtab"
+ln -sf dash "$root/bin/sh" # busybox's own shell would put its applets before the real commands
 # Busybox stands in for whatever no package brought.
 for applet in $("$root/bin/busybox" --list); do
   [ -e "$root/bin/$applet" ] || [ -L "$root/bin/$applet" ] || [ -e "$root/sbin/$applet" ] || [ -L "$root/sbin/$applet" ] || ln -s busybox "$root/bin/$applet"
