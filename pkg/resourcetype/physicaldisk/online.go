@@ -143,14 +143,7 @@ func (t *Type) clear(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	if err := t.Terminate(ctx, inst); err != nil || p.MountPath == "" {
 		return err
 	}
-	m, found, err := filesystem.FindMount(p.MountPath)
-	if err != nil {
-		return err
-	}
-	if found {
-		return fmt.Errorf("%s is mounted on %s already: unmount it, or choose another mountPath", m.Source, p.MountPath)
-	}
-	return nil
+	return filesystem.Vacant(p.MountPath)
 }
 
 // mayWrite is the check before each write: that the disk still is ours, then the lease (O8).
