@@ -1,7 +1,6 @@
 package holding
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -37,7 +36,7 @@ var both = []string{"one", "two"}
 // TestAllMustProve: disks together prove only what each of them proves, and one that is refused refuses all.
 func TestAllMustProve(t *testing.T) {
 	fakes, open := disks()
-	ctx := context.Background()
+	ctx := t.Context()
 	_, err := New(open).Reserve(ctx, instance(1, 1), both[:1], Earlier{}, idle)
 	must(t, err)
 	// The second disk was free, so nobody knows who wrote to it.
@@ -64,7 +63,7 @@ func TestAllMustProve(t *testing.T) {
 // restart of the agent.
 func TestHeldBefore(t *testing.T) {
 	_, open := disks()
-	ctx := context.Background()
+	ctx := t.Context()
 	_, err := New(open).Reserve(ctx, instance(1, 1), both, Earlier{}, idle)
 	must(t, err)
 	s := New(open)
@@ -84,7 +83,7 @@ func TestHeldBefore(t *testing.T) {
 // TestBusy: a disk in use is shared at the same epoch only.
 func TestBusy(t *testing.T) {
 	fakes, open := disks()
-	ctx := context.Background()
+	ctx := t.Context()
 	s := New(open)
 	busy := func(string) (func(), error) { return nil, ErrBusy }
 	if _, err := s.Reserve(ctx, instance(1, 1), both, Earlier{}, busy); !errors.Is(err, ErrBusy) {
@@ -118,7 +117,7 @@ func TestOpensAnew(t *testing.T) {
 		opened++
 		return open(disk, node)
 	})
-	ctx := context.Background()
+	ctx := t.Context()
 	_, err := s.Reserve(ctx, instance(1, 1), both[:1], Earlier{}, idle)
 	must(t, err)
 	must(t, s.Verify(ctx, instance(1, 1), both[:1]))
