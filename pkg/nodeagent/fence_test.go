@@ -48,14 +48,20 @@ func TestStuck(t *testing.T) {
 	b.keeper.lease.write(func(c *runstate.Lease) { c.KeepingUntil = 5 * time.Second })
 
 	now = 5500 * time.Millisecond
+	b.keeper.fence(t.Context(), time.Second) // it comes back early
+	now = time.Minute
 	b.keeper.fence(t.Context(), time.Second)
+	if want := now + 250*time.Millisecond; b.monitor.deadline != want {
+		t.Errorf("after a freeze everything must be gone at %s, not at %s", b.monitor.deadline, want)
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	now = 7 * time.Second
+	b.monitor.stopping = func() { now += time.Second }
 	b.keeper.fence(ended, time.Second)
 	if stuck != nil {
 		t.Errorf("the host is reset before its deadline, or by an agent that ends: %v", stuck)
 	}
+	b.monitor.stopping = func() { now += time.Second }
 	b.keeper.fence(t.Context(), time.Second)
 	if len(stuck) != 1 {
 		t.Error("O10: the host is not reset although something is left at the deadline")

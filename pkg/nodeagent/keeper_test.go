@@ -225,6 +225,7 @@ func TestNewLife(t *testing.T) {
 // is under way (R8).
 func TestDeadline(t *testing.T) {
 	b := newBench(t)
+	b.keeper.now = func() time.Duration { return 5 * time.Second }
 	for _, stopAt := range []time.Duration{0, 7 * time.Second} {
 		b.keeper.lease.write(func(c *runstate.Lease) { c.KeepingUntil, c.StopAt = 5*time.Second, stopAt })
 		b.keeper.fence(t.Context(), time.Second)

@@ -114,7 +114,8 @@ func (k *keeper) fence(ctx context.Context, selfFence time.Duration) []monitor.L
 func (k *keeper) stopAll(ctx context.Context, selfFence time.Duration) []monitor.Leftover {
 	k.generation.Store(0)
 	started := k.now()
-	deadline := k.lease.stopBegins() + selfFence
+	// An agent that is itself late, because its host was frozen, still gives each kill a moment.
+	deadline := max(k.lease.stopBegins()+selfFence, started+selfFence/4)
 	k.mu.Lock()
 	clear(k.known)
 	k.mu.Unlock()
