@@ -17,20 +17,14 @@ func Multipath(t testing.TB, paths ...string) string {
 	for _, path := range paths {
 		table += fmt.Sprintf(" %s 1", get(t, sysfs(path), "dev"))
 	}
-	return mapped(t, "paths", table)
+	// The identity is what the multipath tools give, by which everybody knows such a device.
+	return mapped(t, "paths", "mpath-3"+get(t, sysfs(paths[0]), "device/wwid"), table)
 }
 
-// Linear puts a plain device-mapper device over a disk: what a volume manager does.
-func Linear(t testing.TB, disk string) string {
-	t.Helper()
-	Modprobe(t, "dm-mod")
-	return mapped(t, "linear", fmt.Sprintf("0 %s linear %s 0", sectors(t, disk), disk))
-}
-
-func mapped(t testing.TB, kind, table string) string {
+func mapped(t testing.TB, kind, uuid, table string) string {
 	t.Helper()
 	name := fmt.Sprintf("%s%d", kind, numbers.Add(1))
-	Run(t, "dmsetup", "create", name, "--noudevsync", "--noudevrules", "--table", table)
+	Run(t, "dmsetup", "create", name, "--noudevsync", "--noudevrules", "--uuid", uuid, "--table", table)
 	takeDown(t, func() error {
 		if out, err := runAfter("dmsetup", "remove", "--noudevsync", "--noudevrules", "--force", name); err != nil {
 			return fmt.Errorf("%w: %s", err, strings.TrimSpace(out))

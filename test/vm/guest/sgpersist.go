@@ -10,8 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitConflict is sg_persist's exit code for RESERVATION CONFLICT (sg3_utils(8)).
-const exitConflict = 24
+// Exit codes of sg_persist (sg3_utils(8)).
+const (
+	exitAttention = 6
+	exitConflict  = 24
+)
+
+// attentions is how many UNIT ATTENTIONs a command may meet: one disk has a handful of reasons for one.
+const attentions = 5
 
 // Reservations is what a target says of a disk, read by sg_persist: a witness that shares no code with the project.
 type Reservations struct {
@@ -31,10 +37,10 @@ var (
 func ReadReservations(t testing.TB, device string) Reservations {
 	t.Helper()
 	var r Reservations
-	for _, match := range keyLine.FindAllStringSubmatch(Run(t, "sg_persist", "--no-inquiry", "--in", "--read-keys", device), -1) {
+	for _, match := range keyLine.FindAllStringSubmatch(persistIn(t, "--read-keys", device), -1) {
 		r.Keys = append(r.Keys, "0x"+match[1])
 	}
-	out := Run(t, "sg_persist", "--no-inquiry", "--in", "--read-reservation", device)
+	out := persistIn(t, "--read-reservation", device)
 	if match := holder.FindStringSubmatch(out); match != nil {
 		r.Holder = "0x" + match[1]
 	}
@@ -44,23 +50,39 @@ func ReadReservations(t testing.TB, device string) Reservations {
 	return r
 }
 
+// persistIn reads something. UNIT ATTENTION is news about the past and no answer, so it is asked again.
+func persistIn(t testing.TB, what, device string) string {
+	t.Helper()
+	var out string
+	for range attentions {
+		var err error
+		if out, err = Try(t, "sg_persist", "--no-inquiry", "--in", what, device); err == nil {
+			return out
+		} else if ExitCode(err) != exitAttention {
+			break
+		}
+	}
+	t.Fatalf("sg_persist %s %s fails:\n%s", what, device, out)
+	return ""
+}
+
 // Persist sends one PERSISTENT RESERVE OUT with sg_persist's own options, such as "--register", "--param-sark=0x1". It reports
 // whether the target took it; false is RESERVATION CONFLICT, everything else fails the test. A UNIT ATTENTION is tried again.
 func Persist(t testing.TB, device string, options ...string) bool {
 	t.Helper()
 	args := append([]string{"--no-inquiry", "--out"}, append(options, device)...)
-	for range 5 {
+	for range attentions {
 		out, err := Try(t, "sg_persist", args...)
 		switch {
 		case err == nil:
 			return true
 		case ExitCode(err) == exitConflict:
 			return false
-		case !strings.Contains(strings.ToLower(out), "unit attention"):
+		case ExitCode(err) != exitAttention:
 			t.Fatalf("sg_persist %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	t.Fatalf("sg_persist %s: still UNIT ATTENTION after five tries", strings.Join(args, " "))
+	t.Fatalf("sg_persist %s: still UNIT ATTENTION after %d tries", strings.Join(args, " "), attentions)
 	return false
 }
 
