@@ -19,11 +19,29 @@ const (
 	VerdictStop Verdict = "Stop"
 	// VerdictWait: it was made in a view that this node is not in yet (rule R10).
 	VerdictWait Verdict = "Wait"
+	// VerdictOld: it was made before this life of the node first acted. Others may have gone on without the node since, and have given
+	// the group to somebody else, so it is not obeyed: the node answers as to a withdrawal of the next epoch, and is given the group
+	// anew if it still is its own.
+	VerdictOld Verdict = "Old"
 )
 
-// Judge says what an assignment asks of a node: self is the node in this life, acting the view in which it acts (the zero ViewID when
-// it does not, R7). known says that something of the group is, or was, here in this generation.
-func Judge(a *model.Assignment, self model.Member, acting model.ViewID, known bool) Verdict {
+// Standing is how a node stands when it judges.
+type Standing struct {
+	// Self is the node in this life.
+	Self model.Member
+	// Acting is the view in which it acts (R7); the zero ViewID when it does not.
+	Acting model.ViewID
+	// Since is the number of the first view in which this life is known to have acted. From then on nobody has gone on without it: it
+	// would have lost its quorum, and with it this life (R1, O3).
+	Since uint64
+	// Known says that something of the group is, or was, here in this life; Obeyed is the epoch at which it runs, 0 for none.
+	Known  bool
+	Obeyed model.Epoch
+}
+
+// Judge says what an assignment asks of a node.
+func Judge(a *model.Assignment, s Standing) Verdict {
+	self := s.Self
 	if a.Epoch == 0 || a.Epoch > model.MaxEpoch {
 		return VerdictNone
 	}
@@ -35,14 +53,17 @@ func Judge(a *model.Assignment, self model.Member, acting model.ViewID, known bo
 	case mine:
 		// For another of this node's lives: an older one is over (O3), a newer one has not begun.
 		return VerdictNone
-	case known || slices.ContainsFunc(a.Unproven, func(o model.Owner) bool { return o.ID == self.ID && o.Generation == self.Generation }):
+	case s.Known || slices.ContainsFunc(a.Unproven, func(o model.Owner) bool { return o.ID == self.ID && o.Generation == self.Generation }):
 		// A withdrawal is answered even when the assignment before it was never seen: somebody waits for the answer (O1).
 		asked = VerdictStop
 	default:
 		return VerdictNone
 	}
-	if acting.IsZero() || acting.Number < a.View.Number {
+	switch {
+	case s.Acting.IsZero() || s.Acting.Number < a.View.Number:
 		return VerdictWait
+	case asked == VerdictRun && a.View.Number < s.Since && a.Epoch > s.Obeyed && a.Epoch < model.MaxEpoch && enforced(RuleViewFirst):
+		return VerdictOld
 	}
 	return asked
 }

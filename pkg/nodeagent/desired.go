@@ -17,17 +17,33 @@ import (
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
-// judge says what the assignment asks of this node. known says that something of the group is, or was, here in this generation.
-func judge(a *v1alpha1.Assignment, s *standing, known bool) lifecycle.Verdict {
+// firstView is the first view in which a life is known to have acted. An agent that has resumed a life begins to count anew.
+type firstView struct {
+	life   model.Generation
+	number uint64
+}
+
+func (f *firstView) note(s *standing) {
+	if s.Self.Generation != f.life {
+		*f = firstView{life: s.Self.Generation}
+	}
+	if f.number == 0 && s.Acting && s.View != nil {
+		f.number = s.View.ID.Number
+	}
+}
+
+// judge says what the assignment asks of this node. known says that something of the group is, or was, here in this generation, obeyed
+// the epoch at which it runs, since the first view in which this life has acted.
+func judge(a *v1alpha1.Assignment, s *standing, since uint64, known bool, obeyed model.Epoch) lifecycle.Verdict {
 	if a == nil || a.Epoch <= 0 || a.Epoch > int64(model.MaxEpoch) {
 		return lifecycle.VerdictNone
 	}
-	var acting model.ViewID
+	at := lifecycle.Standing{Self: s.Self, Since: since, Known: known, Obeyed: obeyed}
 	if s.Acting && s.View != nil {
-		acting = s.View.ID
+		at.Acting = s.View.ID
 	}
 	assignment := snapshot.Assignment(a)
-	return lifecycle.Judge(&assignment, s.Self, acting, known)
+	return lifecycle.Judge(&assignment, at)
 }
 
 // surroundings are the objects around a group.

@@ -43,28 +43,33 @@ func TestJudge(t *testing.T) {
 		standing   *standing
 		known      bool
 		want       lifecycle.Verdict
+		since      uint64
+		obeyed     model.Epoch
 	}{
-		"never assigned":        {nil, at(7, true), true, lifecycle.VerdictNone},
-		"mine":                  {&mine, at(7, true), false, lifecycle.VerdictRun},
-		"mine, in a later view": {&mine, at(9, true), false, lifecycle.VerdictRun},
-		"R10: made in a view that is not mine yet":   {&mine, at(6, true), false, lifecycle.VerdictWait},
-		"R10: not acting":                            {&mine, at(7, false), false, lifecycle.VerdictWait},
-		"R10: no view":                               {&mine, at(0, false), false, lifecycle.VerdictWait},
-		"O3: for an older life of mine":              {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 2 }), at(7, true), true, lifecycle.VerdictNone},
-		"O3: for a life that has not begun":          {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 4 }), at(7, true), true, lifecycle.VerdictNone},
-		"O7: an epoch that cannot be":                {with(mine, func(a *v1alpha1.Assignment) { a.Epoch = int64(model.MaxEpoch) + 1 }), at(7, true), true, lifecycle.VerdictNone},
-		"another's, nothing of it here":              {&others, at(7, true), false, lifecycle.VerdictNone},
-		"another's, something of it here":            {&others, at(7, true), true, lifecycle.VerdictStop},
-		"withdrawn, nothing of it here":              {&withdrawn, at(7, true), false, lifecycle.VerdictNone},
-		"O1: withdrawn, something of it here":        {&withdrawn, at(7, true), true, lifecycle.VerdictStop},
-		"O1: withdrawn, the one before never seen":   {with(withdrawn, listed(3)), at(7, true), false, lifecycle.VerdictStop},
-		"O1: another's, I am asked for my answer":    {with(others, listed(3)), at(7, true), false, lifecycle.VerdictStop},
-		"O3: asked for an answer of an older life":   {with(withdrawn, listed(2)), at(7, true), false, lifecycle.VerdictNone},
-		"R10: a withdrawal of a view not mine yet":   {&withdrawn, at(6, true), true, lifecycle.VerdictWait},
-		"a withdrawal without quorum is not carried": {&withdrawn, at(7, false), true, lifecycle.VerdictWait},
+		"never assigned":        {nil, at(7, true), true, lifecycle.VerdictNone, 0, 0},
+		"mine":                  {&mine, at(7, true), false, lifecycle.VerdictRun, 0, 0},
+		"mine, in a later view": {&mine, at(9, true), false, lifecycle.VerdictRun, 0, 0},
+		"R10: made in a view that is not mine yet":    {&mine, at(6, true), false, lifecycle.VerdictWait, 0, 0},
+		"R10: not acting":                             {&mine, at(7, false), false, lifecycle.VerdictWait, 0, 0},
+		"R10: no view":                                {&mine, at(0, false), false, lifecycle.VerdictWait, 0, 0},
+		"O3: for an older life of mine":               {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 2 }), at(7, true), true, lifecycle.VerdictNone, 0, 0},
+		"O3: for a life that has not begun":           {with(mine, func(a *v1alpha1.Assignment) { a.Generation = 4 }), at(7, true), true, lifecycle.VerdictNone, 0, 0},
+		"O7: an epoch that cannot be":                 {with(mine, func(a *v1alpha1.Assignment) { a.Epoch = int64(model.MaxEpoch) + 1 }), at(7, true), true, lifecycle.VerdictNone, 0, 0},
+		"another's, nothing of it here":               {&others, at(7, true), false, lifecycle.VerdictNone, 0, 0},
+		"another's, something of it here":             {&others, at(7, true), true, lifecycle.VerdictStop, 0, 0},
+		"withdrawn, nothing of it here":               {&withdrawn, at(7, true), false, lifecycle.VerdictNone, 0, 0},
+		"O1: withdrawn, something of it here":         {&withdrawn, at(7, true), true, lifecycle.VerdictStop, 0, 0},
+		"O1: withdrawn, the one before never seen":    {with(withdrawn, listed(3)), at(7, true), false, lifecycle.VerdictStop, 0, 0},
+		"O1: another's, I am asked for my answer":     {with(others, listed(3)), at(7, true), false, lifecycle.VerdictStop, 0, 0},
+		"O3: asked for an answer of an older life":    {with(withdrawn, listed(2)), at(7, true), false, lifecycle.VerdictNone, 0, 0},
+		"R10: a withdrawal of a view not mine yet":    {&withdrawn, at(6, true), true, lifecycle.VerdictWait, 0, 0},
+		"a withdrawal without quorum is not carried":  {&withdrawn, at(7, false), true, lifecycle.VerdictWait, 0, 0},
+		"R10: made before my life first acted":        {&mine, at(9, true), false, lifecycle.VerdictOld, 9, 0},
+		"R10: made in the first view that I acted in": {&mine, at(9, true), false, lifecycle.VerdictRun, 7, 0},
+		"R10: it runs here already":                   {&mine, at(9, true), true, lifecycle.VerdictRun, 9, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := judge(tc.assignment, tc.standing, tc.known); got != tc.want {
+			if got := judge(tc.assignment, tc.standing, tc.since, tc.known, tc.obeyed); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})

@@ -88,9 +88,12 @@ type keeper struct {
 	// leftover says that something of an older generation is still there: no life begins, and the guardian stays on its guard.
 	leftover bool
 	present  map[string]client.ObjectKey // by group uid
-	waiting  map[client.ObjectKey]bool
-	view     model.ViewID
-	again    time.Duration
+	// running is the epoch at which a group runs, by uid; since the first view in which this life is known to have acted.
+	running map[string]model.Epoch
+	since   firstView
+	waiting map[client.ObjectKey]bool
+	view    model.ViewID
+	again   time.Duration
 }
 
 // touch notes that an object has changed; nil stands for all.
@@ -153,6 +156,7 @@ func (k *keeper) pass(ctx context.Context) {
 	if s := k.core.standing(); s.Self.Generation != 0 && s.Self.Generation != k.begun {
 		k.newLife(ctx, s)
 	}
+	k.since.note(k.core.standing())
 	w := k.world()
 	if w != nil && k.enrolment.pass(ctx, k, w) {
 		k.groups(ctx, w)
@@ -170,8 +174,9 @@ func (k *keeper) groups(ctx context.Context, w *world) {
 	all, dirty := k.all, k.dirty
 	k.all, k.dirty = false, map[client.ObjectKey]bool{}
 	k.mu.Unlock()
-	k.present = map[string]client.ObjectKey{}
+	k.present, k.running = map[string]client.ObjectKey{}, map[string]model.Epoch{}
 	for _, r := range k.monitor.Reports() {
+		k.running[r.Group.UID] = r.Running
 		k.present[r.Group.UID] = client.ObjectKey{Namespace: r.Group.Namespace, Name: r.Group.Name}
 	}
 	if all {
@@ -228,11 +233,15 @@ func (k *keeper) group(ctx context.Context, w *world, key client.ObjectKey) erro
 	if _, present := k.present[uid]; present {
 		known = true
 	}
-	switch judge(g.Status.Assignment, s, known) {
+	switch judge(g.Status.Assignment, s, k.since.number, known, k.running[uid]) {
 	case lifecycle.VerdictRun:
 		return k.take(ctx, w, g, before)
 	case lifecycle.VerdictStop:
 		return k.apply(withdrawnOf(g), key, nil)
+	case lifecycle.VerdictOld:
+		d := withdrawnOf(g)
+		d.Epoch++
+		return k.apply(d, key, nil)
 	case lifecycle.VerdictWait:
 		k.waiting[key] = true
 	case lifecycle.VerdictNone:

@@ -11,9 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/quorate/quorate/pkg/heartbeat"
-	"github.com/quorate/quorate/pkg/model"
 )
 
 var (
@@ -30,7 +27,7 @@ func (a *agent) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descKeeping, descActing, descView, descMembers, descAPI, descGroups} {
 		ch <- d
 	}
-	heartbeat.Describe(ch)
+	a.core.transport.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -60,11 +57,7 @@ func (a *agent) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	gauge(descGroups, float64(running))
-	name := func(model.NodeID) string { return "" }
-	if s.Settings != nil {
-		name = s.Settings.nodeName
-	}
-	heartbeat.Collect(ch, s.Heartbeat, s.Links, name)
+	a.core.transport.Collect(ch)
 }
 
 // checkMetricsAddress refuses an address that is not loopback: the endpoint has neither TLS nor authentication.

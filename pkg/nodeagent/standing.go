@@ -17,8 +17,6 @@ type standing struct {
 	Links    []heartbeat.Link
 	// Speech tells in which version and under which key each peer is spoken to.
 	Speech []heartbeat.Peer
-	// Keys are the ids of the heartbeat keys in force, newest first.
-	Keys []heartbeat.KeyID
 	// Listening tells for each internal network whether heartbeats can be received on it.
 	Listening map[string]bool
 	Heartbeat heartbeat.Stats
@@ -42,7 +40,6 @@ type key struct {
 	peers                []peerKey
 	links                []heartbeat.Link
 	speech               []heartbeat.Peer
-	keys                 []heartbeat.KeyID
 	listening            map[string]bool
 	drops                []bool
 	trouble              string
@@ -65,7 +62,7 @@ type peerKey struct {
 func keyOf(s *standing) key {
 	k := key{
 		settings: s.Settings, self: s.Self, incarnation: s.Incarnation, ready: s.Ready, left: s.Left, acting: s.Acting,
-		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, speech: s.Speech, keys: s.Keys, trouble: s.Trouble,
+		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, speech: s.Speech, trouble: s.Trouble,
 		witness:   witnessKeyed{s.Witness.Holder, s.Witness.Counts, s.Witness.Reached},
 		suspended: s.Suspended, prevented: s.Prevented,
 	}
@@ -82,7 +79,7 @@ func keyOf(s *standing) key {
 		k.peers = append(k.peers, peerKey{p.ID, p.Silent, p.Ready, p.ReachesAPI, p.Leaving, p.Left, p.HearsUs, p.HasRecord})
 	}
 	for _, l := range s.Links {
-		l.Figures = heartbeat.Figures{}
+		l.LastHeard = 0
 		k.links = append(k.links, l)
 	}
 	for _, d := range s.Heartbeat.Drops {
