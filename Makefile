@@ -66,6 +66,14 @@ test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name p
 test-vm: vm ## Only the tests that need real disks, NFS or watchdogs, in an emulated guest (RUN=regexp, PACKAGES=...).
 	@RUN='$(RUN)' PACKAGES='$(PACKAGES)' hack/test-vm.sh
 
+.PHONY: soak
+soak: ## Run whole simulated clusters through storms of faults and report (SEEDS=2000, FIRST=1, SHRINK=300 runs for each failure).
+	@go test ./test/sim/cluster -count=1 -timeout 24h -v -run 'TestCluster$$' -sim.keep-going -sim.seeds $(or $(SEEDS),2000) -sim.first $(or $(FIRST),1) -sim.shrink $(or $(SHRINK),300)
+
+.PHONY: sim-mutants
+sim-mutants: ## Take one rule away at a time and show with which seed the simulation finds it (SEEDS=1000 at most for each).
+	@go test -tags mutation ./test/sim/cluster -count=1 -timeout 2h -v -run TestMutants -sim.mutant-seeds $(or $(SEEDS),1000)
+
 .PHONY: test-full
 test-full: test ## Everything that `make test` runs, then longer simulations and more rounds of the lab.
 	@hack/test-full.sh

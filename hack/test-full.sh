@@ -8,6 +8,7 @@ as_root=()
 
 say "simulation, 10,000 seeds"
 go test -count=1 -timeout 60m ./test/sim -sim.seeds 10000
+go test -count=1 -timeout 60m ./test/sim/cluster -sim.seeds 5000
 say "race detector on what has goroutines"
 "${as_root[@]}" go test -race -count=1 -timeout 30m ./pkg/... ./controllers/...
 say "fuzzing, ten seconds a parser"

@@ -35,8 +35,6 @@ func TestFake(t *testing.T) {
 	want(addressguard.Leased)
 	must(t, f.Silence())
 	want(addressguard.Silent)
-	must(t, f.Resume(3*time.Second))
-	want(addressguard.Leased)
 	must(t, f.Remove(ip))
 	want(addressguard.Unmanaged)
 }

@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -38,7 +39,7 @@ type Config struct {
 	Self      model.NodeID
 	// Port is the UDP port on all nodes; 0 means DefaultPort.
 	Port uint16
-	// Keys authenticate: all are accepted, the newest is first (two during a rotation).
+	// Keys authenticate: the first one signs, all are accepted (two during a rotation).
 	Keys [][]byte
 	// Silence is after how long a link is Down (T = threshold x interval).
 	Silence  time.Duration
@@ -47,17 +48,18 @@ type Config struct {
 	Versions Versions
 }
 
-// Transport sends and receives on all internal networks. One goroutine owns it; only Stats may be called by others.
+// Transport sends and receives on all internal networks. One goroutine owns it; only Stats, Describe and Collect may be called by others.
 type Transport struct {
 	log      logr.Logger
 	now      func() time.Duration
 	cfg      Config
 	codec    *Codec
 	wake     chan struct{}
-	routes   []*route
+	sockets  map[string]*socket
+	local    map[string]netip.AddrPort
+	retry    map[string]time.Duration
 	links    links
 	peers    peers
-	sent     history
 	counters *counters
 	buffer   [maxDatagram + 1]byte
 	received Datagram
@@ -68,7 +70,8 @@ type Transport struct {
 // NewTransport returns a transport that is silent and deaf until it is configured. now is CLOCK_BOOTTIME.
 func NewTransport(now func() time.Duration, log logr.Logger) *Transport {
 	return &Transport{
-		log: log, now: now, wake: make(chan struct{}, 1), links: links{}, peers: peers{}, counters: newCounters(),
+		log: log, now: now, wake: make(chan struct{}, 1), sockets: map[string]*socket{}, local: map[string]netip.AddrPort{},
+		retry: map[string]time.Duration{}, links: links{}, peers: peers{}, counters: newCounters(),
 	}
 }
 
@@ -84,52 +87,53 @@ func (t *Transport) Configure(cfg Config) error {
 	if cfg.Port == 0 {
 		cfg.Port = DefaultPort
 	}
-	before := t.routes
-	t.cfg, t.codec, t.routes = cfg, codec, nil
-	known := map[linkKey]bool{}
-	heard := map[model.NodeID]bool{}
+	wanted := map[string]netip.AddrPort{}
 	for _, n := range cfg.Networks {
-		r := newRoute(n, cfg.Port)
-		for i := range r.targets {
-			target := &r.targets[i]
-			target.link, target.peer = t.links.get(target.id, n.Name), t.peers.get(target.id)
-			known[linkKey{target.id, n.Name}], heard[target.id] = true, true
-		}
-		if i := slices.IndexFunc(before, func(o *route) bool { return o.name == r.name && o.local == r.local }); i >= 0 {
-			r.socket, before[i].socket = before[i].socket, nil
-		}
-		t.routes = append(t.routes, r)
+		wanted[n.Name] = netip.AddrPortFrom(n.Local, cfg.Port)
 	}
-	for _, r := range before {
-		r.close()
+	for name, s := range t.sockets {
+		if wanted[name] != t.local[name] {
+			s.close()
+			delete(t.sockets, name)
+		}
+	}
+	t.local = wanted
+	clear(t.retry)
+	t.cfg, t.codec = cfg, codec
+	known := map[linkKey]bool{}
+	for _, n := range cfg.Networks {
+		for peer := range n.Peers {
+			known[linkKey{peer, n.Name}] = true
+			t.links.get(peer, n.Name)
+			t.peers.get(peer)
+		}
 	}
 	maps.DeleteFunc(t.links, func(key linkKey, _ *link) bool { return !known[key] })
-	maps.DeleteFunc(t.peers, func(id model.NodeID, _ *peer) bool { return !heard[id] })
+	maps.DeleteFunc(t.peers, func(id model.NodeID, _ *peer) bool {
+		return !slices.ContainsFunc(cfg.Networks, func(n Network) bool { return n.Peers[id].IsValid() })
+	})
 	t.Maintain()
 	return nil
 }
 
 // Maintain opens the sockets that could not be opened before. It is cheap when there is nothing to do.
 func (t *Transport) Maintain() {
-	for _, r := range t.routes {
-		if r.socket != nil {
-			continue
-		}
+	for name, local := range t.local {
 		now := t.now()
-		if now < r.retry {
+		if t.sockets[name] != nil || now < t.retry[name] {
 			continue
 		}
-		s, err := listen(r.local)
+		s, err := listen(local)
 		if err != nil {
-			if r.retry == 0 {
-				t.log.Info("Cannot listen for heartbeats yet; trying again", "network", r.name, "reason", err.Error())
+			if t.retry[name] == 0 {
+				t.log.Info("Cannot listen for heartbeats yet; trying again", "network", name, "reason", err.Error())
 			}
-			r.retry = now + bindRetry
+			t.retry[name] = now + bindRetry
 			continue
 		}
-		r.socket = s
+		t.sockets[name] = s
 		go s.watch(t.wake)
-		t.log.Info("Listening for heartbeats", "network", r.name, "address", r.local.String())
+		t.log.Info("Listening for heartbeats", "network", name, "address", local.String())
 	}
 }
 
@@ -140,75 +144,71 @@ func (t *Transport) Readable() <-chan struct{} { return t.wake }
 // is valid until handle returns. The loop calls it before it looks at any timer, so that a host that was frozen hears its peers
 // before it judges them.
 func (t *Transport) Drain(handle func(now time.Duration, m *membership.Message)) {
-	for _, r := range t.routes {
-		if r.socket == nil {
+	for _, n := range t.cfg.Networks {
+		s := t.sockets[n.Name]
+		if s == nil {
 			continue
 		}
 		for range drainLimit {
-			size, ok := r.socket.read(t.buffer[:])
+			size, from, ok := s.read(t.buffer[:])
 			if !ok {
 				break
 			}
 			now := t.now()
-			if err := t.accept(t.buffer[:size], r, now); err != nil {
-				t.counters.drop(err, now, r.socket.sender(), r.name)
+			if err := t.accept(t.buffer[:size], n.Name, now); err != nil {
+				t.counters.drop(err, now, from.Addr(), n.Name)
 				if log := t.log.V(2); log.Enabled() {
-					log.Info("Heartbeat dropped", "network", r.name, "from", r.socket.sender().String(), "reason", err.Error())
+					log.Info("Heartbeat dropped", "network", n.Name, "from", from.String(), "reason", err.Error())
 				}
 				continue
 			}
-			t.counters.hear(size)
+			t.counters.received.Add(1)
 			handle(now, &t.received.Message)
 		}
-		r.socket.drained()
+		s.drained()
 	}
 }
 
 // accept reads a datagram into t.received and checks its sender. What an envelope tells of its sender is learned even if the body
 // cannot be read, once it is authentic and no replay.
-func (t *Transport) accept(datagram []byte, r *route, now time.Duration) error {
+func (t *Transport) accept(datagram []byte, network string, now time.Duration) error {
 	d := &t.received
 	if err := t.codec.Open(datagram, d); err != nil {
 		return err
 	}
-	target := r.target(d.From)
-	if target == nil || d.From == t.cfg.Self {
-		return ErrUnknown
+	l, known := t.links[linkKey{d.From, network}]
+	if !known || d.From == t.cfg.Self {
+		return fmt.Errorf("node %d on network %s: %w", d.From, network, ErrUnknown)
 	}
-	l := target.link
-	if v := l.judge(d.Incarnation, d.Sequence); v != fresh {
-		return l.refuse(v, d.Incarnation, d.Sequence)
+	if !l.fresh(d.Incarnation, d.Sequence) {
+		return ErrReplayed
 	}
-	target.peer.learn(&d.Envelope, now)
+	t.peers.get(d.From).learn(&d.Envelope, now)
 	if d.Version != legacyVersion {
 		if err := t.codec.Read(d); err != nil {
 			return err
 		}
 	}
 	l.hear(d.Incarnation, d.Sequence, now, t.cfg.Silence)
-	if trip, ok := t.sent.roundTrip(d, t.cfg.Self, now); ok {
-		l.measure(trip)
-	}
 	return nil
 }
 
 // Send sends a message to every peer on every network, to each in the highest version and with the newest key that it understands.
 // The error is about the message; what the kernel refuses to send is only counted: to the protocol it is a lost datagram.
 func (t *Transport) Send(m *membership.Message) error {
-	now := t.now()
-	t.sent.note(m.Incarnation, m.Sequence, now)
 	t.outgoing.Message = *m
 	t.outgoing.Envelope = Envelope{
 		Understood: t.cfg.Versions, From: m.From, Incarnation: m.Incarnation, Sequence: m.Sequence, Keys: t.codec.ids,
 	}
-	for _, r := range t.routes {
-		if r.socket == nil {
+	for i := range t.cfg.Networks {
+		n := &t.cfg.Networks[i]
+		s := t.sockets[n.Name]
+		if s == nil {
 			continue
 		}
-		t.outgoing.Echoes = r.echoes(t.outgoing.Echoes[:0], now)
 		t.wires.clear()
-		for i := range r.targets {
-			if err := t.sendTo(r.socket, &r.targets[i]); err != nil {
+		for id, to := range n.Peers {
+			if err := t.sendTo(s, t.peers.get(id), netip.AddrPortFrom(to, t.cfg.Port)); err != nil {
 				return err
 			}
 		}
@@ -218,15 +218,15 @@ func (t *Transport) Send(m *membership.Message) error {
 
 // sendTo sends the outgoing message to one peer. A peer whose version cannot say the message is left out and shown (see Peers); in
 // this node's own highest version everything can be said, so an error there is the message's.
-func (t *Transport) sendTo(s *socket, to *target) error {
-	key := to.peer.key(t.codec.ids)
-	for _, version := range to.peer.versions(t.cfg.Versions) {
+func (t *Transport) sendTo(s *socket, p *peer, to netip.AddrPort) error {
+	key := p.key(t.codec.ids)
+	for _, version := range p.versions(t.cfg.Versions) {
 		if version == 0 {
 			break
 		}
 		encoded, err := t.encoded(version, key)
 		if version != t.cfg.Versions.Highest {
-			to.peer.cannot(err)
+			p.cannot(err)
 		}
 		switch {
 		case err != nil && version == t.cfg.Versions.Highest:
@@ -234,12 +234,14 @@ func (t *Transport) sendTo(s *socket, to *target) error {
 		case err != nil:
 			continue
 		}
-		if err := s.send(encoded, to.address); err != nil {
+		if err := s.send(encoded, to); err != nil {
 			t.counters.sendErrors.Add(1)
-			t.log.V(2).Info("Heartbeat not sent", "to", to.id, "reason", err.Error())
+			if log := t.log.V(2); log.Enabled() {
+				log.Info("Heartbeat not sent", "to", to.String(), "reason", err.Error())
+			}
 			continue
 		}
-		t.counters.send(len(encoded))
+		t.counters.sent.Add(1)
 	}
 	return nil
 }
@@ -265,19 +267,11 @@ func (t *Transport) Links() []Link { return t.links.list(t.now(), t.cfg.Silence)
 // Peers tells how each configured peer is spoken to, in order of id.
 func (t *Transport) Peers() []Peer { return t.peers.list(t.now(), t.cfg.Versions, t.codec) }
 
-// KeyIDs are the ids of the keys in force, newest first.
-func (t *Transport) KeyIDs() []KeyID {
-	if t.codec == nil {
-		return nil
-	}
-	return slices.Clone(t.codec.ids)
-}
-
 // Listening tells for each network whether its socket is open.
 func (t *Transport) Listening() map[string]bool {
 	out := map[string]bool{}
-	for _, r := range t.routes {
-		out[r.name] = r.socket != nil
+	for name := range t.local {
+		out[name] = t.sockets[name] != nil
 	}
 	return out
 }
@@ -287,8 +281,9 @@ func (t *Transport) Stats() Stats { return t.counters.stats() }
 
 // Close closes all sockets.
 func (t *Transport) Close() {
-	for _, r := range t.routes {
-		r.close()
+	for name, s := range t.sockets {
+		s.close()
+		delete(t.sockets, name)
 	}
-	t.routes = nil
+	clear(t.local)
 }

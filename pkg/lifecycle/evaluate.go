@@ -112,7 +112,7 @@ func (m *Machine) reserved(r *resource) bool {
 }
 
 func (m *Machine) allReserved() bool {
-	return !slices.ContainsFunc(m.disks(), func(r *resource) bool { return !m.reserved(r) })
+	return !enforced(RuleAllDisks) || !slices.ContainsFunc(m.disks(), func(r *resource) bool { return !m.reserved(r) })
 }
 
 // nextDisk returns the disk whose turn it is to be reserved.

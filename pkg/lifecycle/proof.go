@@ -139,6 +139,9 @@ func (f Facts) proveOwner(c claim, owner model.Owner) (ProofType, time.Duration)
 	if c.kind == KindAddress && f.GuardsAddresses[owner.ID] {
 		return ProofAddressLease, since
 	}
+	if !enforced(RuleWait) {
+		return ProofSelfFence, since
+	}
 	return ProofSelfFence, since + max(f.SelfFence, f.Watchdogs[owner.ID]) + f.Witness + f.Margin
 }
 

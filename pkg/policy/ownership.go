@@ -32,6 +32,9 @@ func (p *planner) proven(g *model.Group, o model.Owner) bool {
 		if r.ID == o.ID && r.Generation == o.Generation && r.Released > o.Epoch {
 			return true
 		}
+		if !enforced(RuleSaid) && r.ID == o.ID && r.Generation == o.Generation && g.State == model.GroupOffline {
+			return true
+		}
 		if r.Proven > o.Epoch && ownedAt(g, r) {
 			return true
 		}
@@ -65,6 +68,9 @@ func (p *planner) unproven(g *model.Group) []model.Owner {
 func (p *planner) ownersBefore(g *model.Group) []model.Owner {
 	a := &g.Assignment
 	list := slices.Clone(a.Unproven)
+	if !enforced(RuleListed) {
+		list = nil
+	}
 	if a.Node != "" {
 		list = addOwner(list, model.Owner{Node: a.Node, ID: a.ID, Generation: a.Generation, Epoch: a.Epoch})
 	}

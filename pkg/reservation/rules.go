@@ -13,6 +13,7 @@ func check(device string, me Key, st Status) error {
 		switch {
 		case !k.valid() || k.Cluster() != me.Cluster():
 			return &ForeignError{Device: device, Key: k}
+		case !enforced(RuleStale):
 		case k.Epoch() > me.Epoch(), k.Epoch() == me.Epoch() && k.Node() != me.Node():
 			if stale == nil || k.Epoch() > stale.Epoch {
 				stale = &StaleError{Device: device, Epoch: k.Epoch(), Node: k.Node()}

@@ -33,3 +33,43 @@ var (
 	// ErrRefused says that the witness does not let this host in: permissions, a wrong or expired credential.
 	ErrRefused = errors.New("the witness refuses access")
 )
+
+// reasons are the CamelCase words for the errors, as they are shown in a Node's status.agent.problems.
+var reasons = []struct {
+	err    error
+	reason string
+}{
+	{ErrHung, "WitnessHung"},
+	{ErrForeign, "WitnessForeign"},
+	{ErrTooSmall, "WitnessTooSmall"},
+	{ErrInUse, "WitnessInUse"},
+	{ErrNotShared, "WitnessNotShared"},
+	{ErrNoReservations, "WitnessNoReservations"},
+	{ErrGarbled, "WitnessGarbled"},
+	{ErrRefused, "WitnessRefused"},
+	{ErrAbsent, "WitnessAbsent"},
+	{ErrUnreachable, "WitnessUnreachable"},
+}
+
+// Reason is the CamelCase word for a Device's error: empty for nil and for ErrConflict, which is nothing wrong with the witness.
+func Reason(err error) string {
+	if err == nil || errors.Is(err, ErrConflict) {
+		return ""
+	}
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return r.reason
+		}
+	}
+	return "WitnessFailed"
+}
+
+// Passes reports whether the error may go by itself, so that trying again makes sense without an operator.
+func Passes(err error) bool {
+	for _, e := range []error{ErrConflict, ErrUnreachable, ErrHung, ErrAbsent} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

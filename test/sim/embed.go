@@ -96,3 +96,12 @@ func (w *World) Trace(format string, args ...any) { w.trace(format, args...) }
 
 // SetObserver has f called after every event.
 func (w *World) SetObserver(f func()) { w.observe = f }
+
+// WitnessWait is how much later a stop may begin because of a challenge under way (R8); 0 without a witness.
+func (w *World) WitnessWait() time.Duration { return w.cfg.WitnessWait() }
+
+// DisturbWitness makes one fault of the witness, HealWitness ends all.
+func (w *World) DisturbWitness(id model.NodeID) { w.disturbWitness(w.Host(id)) }
+
+// HealWitness ends all faults of witnesses.
+func (w *World) HealWitness() { w.healWitness() }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/quorate/quorate/pkg/blockdev"
 	"github.com/quorate/quorate/pkg/bounded"
 )
 
@@ -43,38 +43,50 @@ const (
 	grace   = 2 * time.Second
 )
 
-// Passthrough reaches a namespace through its block device node.
-type Passthrough struct{ node blockdev.Node }
+// Passthrough reaches a namespace through its block device node, which is opened for each command.
+type Passthrough struct {
+	path string
+	rdev uint64
+}
 
 // Open looks at the device node at path.
 func Open(path string) (*Passthrough, error) {
-	node, err := blockdev.NewNode(path)
-	return &Passthrough{node: node}, err
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return &Passthrough{path: path, rdev: st.Rdev}, nil
 }
 
 // Do implements Transport.
 func (p *Passthrough) Do(ctx context.Context, c Command) (uint16, []byte, error) {
-	r, err := bounded.Do(ctx, p.node.Path(), timeout+grace, func() (reply, error) {
-		fd, err := p.node.Open()
+	type reply struct {
+		status uint16
+		data   []byte
+	}
+	r, err := bounded.Do(ctx, p.path, timeout+grace, func() (reply, error) {
+		fd, err := unix.Open(p.path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return reply{}, fmt.Errorf("%w: %w", ErrPath, err)
+			return reply{}, fmt.Errorf("%w: %w", ErrPath, &os.PathError{Op: "open", Path: p.path, Err: err})
 		}
 		defer func() { _ = unix.Close(fd) }()
-		return issue(fd, c)
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return reply{}, fmt.Errorf("looking at %s: %w", p.path, err)
+		}
+		if st.Rdev != p.rdev {
+			return reply{}, fmt.Errorf("%s has become another device", p.path)
+		}
+		status, data, err := issue(fd, c)
+		return reply{status, data}, err
 	})
 	return r.status, r.data, err
 }
 
-// reply is a status and what came with it.
-type reply struct {
-	status uint16
-	data   []byte
-}
-
-func issue(fd int, c Command) (reply, error) {
+func issue(fd int, c Command) (uint16, []byte, error) {
 	namespace, err := unix.IoctlRetInt(fd, ioctlID)
 	if err != nil {
-		return reply{}, fmt.Errorf("%w: it is no NVMe namespace: %w", ErrUnsupported, err)
+		return 0, nil, fmt.Errorf("%w: it is no NVMe namespace: %w", ErrUnsupported, err)
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
@@ -91,9 +103,9 @@ func issue(fd int, c Command) (reply, error) {
 	status, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlIOCommand, uintptr(unsafe.Pointer(cmd)))
 	switch {
 	case errors.Is(errno, unix.ENOTTY), errors.Is(errno, unix.EOPNOTSUPP):
-		return reply{}, fmt.Errorf("%w: %w", ErrUnsupported, errno)
+		return 0, nil, fmt.Errorf("%w: %w", ErrUnsupported, errno)
 	case errno != 0:
-		return reply{}, fmt.Errorf("%w: %w", ErrPath, errno)
+		return 0, nil, fmt.Errorf("%w: %w", ErrPath, errno)
 	}
-	return reply{uint16(status), data}, nil
+	return uint16(status), data, nil
 }

@@ -27,11 +27,14 @@ type agent struct {
 	groups            map[string]*group
 	facts             lifecycle.Facts
 	view              model.ViewID
-	dirty             map[string]bool // names of groups
-	passing           bool
-	publisher         publisher
-	probes            int
-	reaches           bool
+	// since is the first view in which this life is known to have acted.
+	since     uint64
+	sinceLife model.Generation
+	dirty     map[string]bool // names of groups
+	passing   bool
+	publisher publisher
+	probes    int
+	reaches   bool
 }
 
 // errDenied is the lease check of rule O8.
@@ -50,7 +53,8 @@ func (h agentOf) Start() {
 
 func (h agentOf) Lost() {
 	if a := h.n.agent; a != nil {
-		a.lease(membership.Status{})
+		h.n.silence()
+		h.n.lease.Stopping = h.n.lease.Active
 		a.wake(0)
 	}
 }
@@ -84,7 +88,7 @@ func (n *node) startAgent() {
 	a := &agent{
 		node: n, threads: map[*thread]bool{}, groups: map[string]*group{}, dirty: map[string]bool{}, publisher: newPublisher(),
 	}
-	a.facts.Fencing = lifecycle.Fencing{SelfFence: selfFence, Margin: selfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{}}
+	a.facts.Fencing = lifecycle.Fencing{SelfFence: selfFence, Witness: n.c.WitnessWait(), Margin: selfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{}}
 	for _, other := range n.c.nodes {
 		if other.guards {
 			a.facts.GuardsAddresses[other.id] = true
@@ -150,21 +154,31 @@ func silent(st *membership.Status) int {
 func (a *agent) lease(st membership.Status) {
 	n := a.node
 	if !st.Keeping {
-		if n.addressUntil != 0 {
-			n.addressUntil = 0
-			n.c.dirty = true
+		n.silence()
+		if st.Suspended {
+			n.lease.StopAt = st.StopAt // the stop waits for the end of a challenge (R8)
 		}
-		n.lease.Stopping = n.lease.Active
 		return
 	}
 	n.addressUntil = st.KeepingUntil
-	n.lease.KeepingUntil, n.lease.Generation = st.KeepingUntil, st.Self.Generation
+	n.lease.KeepingUntil, n.lease.StopAt, n.lease.Generation = st.KeepingUntil, st.KeepingUntil, st.Self.Generation
 	n.c.dirty = true
 	n.armWatchdog()
 }
 
+// silence ends the addresses at once.
+func (n *node) silence() {
+	if n.addressUntil != 0 {
+		n.addressUntil = 0
+		n.c.dirty = true
+	}
+}
+
 // mayAct is the check of rule O8.
 func (a *agent) mayAct() error {
+	if !enforced(ruleLate) {
+		return nil
+	}
 	if a.generation == 0 || a.st.Self.Generation != a.generation || a.node.now() >= a.st.ActingUntil {
 		return errDenied
 	}
@@ -186,6 +200,12 @@ func (a *agent) wake(d time.Duration) {
 func (a *agent) pass() {
 	if g := a.st.Self.Generation; g != 0 && g != a.begun && !a.busy {
 		a.newLife()
+	}
+	if a.sinceLife != a.st.Self.Generation {
+		a.sinceLife, a.since = a.st.Self.Generation, 0
+	}
+	if a.since == 0 && a.st.Acting && a.st.View != nil {
+		a.since = a.st.View.ID.Number
 	}
 	if !a.busy && a.begun == a.st.Self.Generation {
 		for _, name := range slices.Sorted(maps.Keys(a.dirty)) {
@@ -226,7 +246,11 @@ func (a *agent) newLife() {
 	a.generation = 0
 	a.view = model.ViewID{}
 	a.facts.Views = a.facts.Views.Lose()
-	burn := lifecycle.BurnBy(a.node.now(), a.node.lease.KeepingUntil+selfFence)
+	if !enforced(ruleBurn) {
+		a.begin(true)
+		return
+	}
+	burn := lifecycle.BurnBy(a.node.now(), a.node.deadline())
 	for _, g := range a.sorted() {
 		g.step(a.facts)
 		g.step(burn)
@@ -354,7 +378,13 @@ func (a *agent) look(name string) {
 		acting = a.st.View.ID
 	}
 	assignment := snapshot.Assignment(object.Status.Assignment)
-	switch lifecycle.Judge(&assignment, a.st.Self, acting, a.groups[uid] != nil) {
+	at := lifecycle.Standing{Self: a.st.Self, Acting: acting, Since: a.since, Known: a.groups[uid] != nil}
+	if at.Known {
+		at.Obeyed = a.groups[uid].report.Running
+	}
+	switch lifecycle.Judge(&assignment, at) {
+	case lifecycle.VerdictOld:
+		a.apply(object, lifecycle.Desired{Epoch: assignment.Epoch + 1, View: assignment.View})
 	case lifecycle.VerdictRun:
 		a.apply(object, a.desired(object, &assignment))
 	case lifecycle.VerdictStop:

@@ -126,25 +126,24 @@ func offline(c *Cluster, f Fault) {
 // recreate deletes a group, and makes another of the same name as soon as it is gone.
 func recreate(c *Cluster, f Fault) {
 	r := c.group(f)
-	old := c.api.group(r.name)
-	if old == nil || c.api.down {
+	if c.api.objects[r] == nil || c.api.down {
 		return
 	}
 	c.api.deleteObject(r)
-	var again func()
-	again = func() {
-		if c.api.objects[r] != nil || c.api.down {
-			if g := c.api.group(r.name); g != nil && g.DeletionTimestamp == nil {
-				return // an older state was restored
-			}
-			c.After(50*time.Millisecond, again)
-			return
+	c.remake(r)
+	c.api.backup = nil // one from before would bring back another group that has the same resources
+}
+
+// remake makes a group anew when it is gone; one that an older state has brought back stays.
+func (c *Cluster) remake(r ref) {
+	c.After(50*time.Millisecond, func() {
+		switch g := c.api.group(r.name); {
+		case c.api.down || g != nil && g.DeletionTimestamp != nil:
+			c.remake(r)
+		case g == nil:
+			c.create(&v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: r.name}, Spec: *c.specs[r.name].DeepCopy()})
 		}
-		spec := *old.Spec.DeepCopy()
-		spec.DesiredState = v1alpha1.DesiredOnline
-		c.create(&v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: r.name}, Spec: spec})
-	}
-	c.After(50*time.Millisecond, again)
+	})
 }
 
 // owners limits where a group may run, for a while.
@@ -157,6 +156,7 @@ func owners(c *Cluster, f Fault) {
 		}
 	}
 	set := func(list []string) {
+		c.edited[c.groups[f.Other%len(c.groups)]] = c.Now()
 		change(c.api, ref{"Resource", name}, func(r *v1alpha1.Resource) { r.Spec.PossibleOwners = list; r.Generation++ })
 	}
 	set(list)

@@ -114,7 +114,7 @@ func (c *apiClient) current(o client.Object, locked bool) (client.Object, error)
 	switch {
 	case now == nil || now.GetUID() != o.GetUID():
 		return nil, notFound(o)
-	case locked && now.GetResourceVersion() != o.GetResourceVersion() && enforced(compareAndSwap):
+	case locked && now.GetResourceVersion() != o.GetResourceVersion() && enforced(ruleSwap):
 		return nil, conflict(o)
 	}
 	return now, nil

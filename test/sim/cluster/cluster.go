@@ -52,19 +52,25 @@ type Cluster struct {
 	counts      map[string]int
 	uids        int
 	groups      []string
+	// edited is when an operator last changed where a group may run.
+	edited map[string]time.Duration
+	specs  map[string]*v1alpha1.ResourceGroupSpec
 }
 
 // New makes a cluster that has formed, with groups that have never run.
 func New(opts Options) *Cluster {
 	rng := rand.New(rand.NewPCG(opts.Seed, 0xc1a5))
-	c := &Cluster{opts: opts, begin: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), disks: map[string]*disk{}, counts: map[string]int{}}
+	c := &Cluster{opts: opts, begin: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), disks: map[string]*disk{}, counts: map[string]int{}, edited: map[string]time.Duration{},
+		specs: map[string]*v1alpha1.ResourceGroupSpec{}}
 	c.check = newChecker(c)
 	c.api = &api{c: c, objects: map[ref]client.Object{}}
 	ptpl := rng.IntN(5) > 0
 	watchdogs := !ptpl || rng.IntN(2) == 0
 	allGuard := rng.IntN(5) > 0
+	witness := rng.IntN(10)
 	c.World = sim.NewWorld(sim.Options{
 		Seed: opts.Seed, Nodes: 2 + rng.IntN(4), Networks: 1 + rng.IntN(2), StaticVotes: rng.IntN(8) == 0, Drift: true, Trace: opts.Trace,
+		Witness: witness < 5, WitnessOnly: witness == 0,
 		Agent: func(h *sim.Host) sim.Agent {
 			n := &node{c: c, host: h, id: h.ID(), name: fmt.Sprintf("n%d", h.ID()), floors: map[string]model.Epoch{}}
 			n.guards, n.watchdog = allGuard || rng.IntN(2) == 0, watchdogs
@@ -189,6 +195,7 @@ func (c *Cluster) makeGroup(rng *rand.Rand, i int, ptpl bool) {
 		g.Spec.Failback.Policy = v1alpha1.FailbackPolicy([]string{"Never", "Immediate"}[rng.IntN(2)])
 	}
 	c.create(g)
+	c.specs[name] = g.Spec.DeepCopy()
 	shape := shapes[rng.IntN(len(shapes))]
 	var used []string
 	for d := range shape.disks {

@@ -27,7 +27,8 @@ type disk struct {
 	// accepted are the writes that the target has taken and not yet carried out.
 	accepted []*diskWrite
 	counter  uint64
-	last     *diskWrite
+	// newest is the mount that began last.
+	newest *instance
 }
 
 // diskWrite is what a writer puts on the disk.
@@ -119,7 +120,6 @@ func (d *disk) land(w *diskWrite) {
 	}
 	d.accepted = slices.DeleteFunc(d.accepted, func(o *diskWrite) bool { return o == w })
 	d.c.check.landed(d, w)
-	d.last = w
 }
 
 // abort drops what the target has accepted from these hosts.
@@ -189,7 +189,9 @@ func (p *path) do(c reservation.Command) error {
 		p.d.c.Trace("disk   %s: node %d %s key %s %s", p.d.device, id, c.Service, c.Key, c.ServiceKey)
 		switch c.Service {
 		case reservation.ServicePreemptAbort:
-			p.d.abort(victims)
+			if enforced(ruleAbort) {
+				p.d.abort(victims)
+			}
 			for _, n := range p.d.c.nodes {
 				if slices.Contains(victims, nexus(n.id)) {
 					p.d.attention[n.id] = true

@@ -46,6 +46,7 @@ var kinds = map[string]kind{
 		c.cutLinks(f, func(a, b int) bool { return a == f.Node || b == f.Node }, f.Other%c.Networks())
 	}},
 	"degrade": {weight: 6, amount: 50, do: degrade},
+	"witness": {weight: 6, do: func(c *Cluster, f Fault) { c.DisturbWitness(model.NodeID(f.Node)) }},
 	// Hosts and agents.
 	"freeze":   {weight: 8, do: freeze},
 	"stall":    {weight: 6, do: stall},
@@ -253,6 +254,7 @@ func cutPath(c *Cluster, f Fault) {
 func (c *Cluster) Calm() {
 	c.Trace("calm")
 	c.Heal()
+	c.HealWitness()
 	c.lostAnswers = 0
 	c.api.setDown(false)
 	for _, d := range c.diskList {
@@ -275,6 +277,7 @@ func (c *Cluster) Calm() {
 		change(c.api, ref{"Node", n.name}, func(o *v1alpha1.Node) { o.Spec.Availability = "" })
 	}
 	for _, name := range c.groups {
+		c.remake(ref{"ResourceGroup", name})
 		change(c.api, ref{"ResourceGroup", name}, func(g *v1alpha1.ResourceGroup) { g.Spec.DesiredState = v1alpha1.DesiredOnline })
 		change(c.api, ref{"Resource", name + "-app"}, func(r *v1alpha1.Resource) { r.Spec.PossibleOwners = nil })
 	}

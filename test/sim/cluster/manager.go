@@ -40,6 +40,7 @@ type manager struct {
 	// due says that a round of the group controller, or of those that show things, is to come.
 	dueGroups, dueOthers bool
 	failures             int
+	again                map[reconcile.Reconciler]time.Duration
 	missed               []func()
 }
 
@@ -68,6 +69,9 @@ func (m *manager) Reporter(name string) string { return m.signs.Reporter(name) }
 
 // Recall implements inventory.Liveness.
 func (m *manager) Recall(n *v1alpha1.Node, groups map[string]bool) *v1alpha1.Node {
+	if !enforced(ruleRecall) {
+		return n
+	}
 	return m.signs.Recall(n, groups)
 }
 
@@ -81,6 +85,7 @@ func (m *manager) start() {
 	m.alive, m.lead, m.started = true, false, m.c.Now()
 	m.life++
 	m.dueGroups, m.dueOthers, m.failures, m.missed = false, false, 0, nil
+	m.again = map[reconcile.Reconciler]time.Duration{}
 	now := worldClock{c: m.c}
 	m.signs = inventory.NewSigns(v1alpha1.SystemNamespace, now)
 	api := &apiClient{m: m}
@@ -221,13 +226,22 @@ func (m *manager) reconcile(r reconcile.Reconciler) {
 	} else {
 		m.failures = 0
 	}
-	if again <= 0 {
+	if again > 0 {
+		m.requeue(r, again)
+	}
+}
+
+// requeue has the controller called again after a while, or earlier if that is due already.
+func (m *manager) requeue(r reconcile.Reconciler, after time.Duration) {
+	at := m.c.Now() + after
+	if due, ok := m.again[r]; ok && due <= at && due > m.c.Now() {
 		return
 	}
-	if r == m.groups {
-		// Not the round that is due when something changes, which must not wait for this one.
-		m.later(again, func() { m.reconcile(m.groups) })
-		return
-	}
-	m.later(again, func() { m.reconcile(r) })
+	m.again[r] = at
+	m.later(after, func() {
+		if m.again[r] == at {
+			delete(m.again, r)
+			m.reconcile(r)
+		}
+	})
 }

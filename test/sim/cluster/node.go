@@ -147,6 +147,7 @@ func (n *node) begin(inst *instance) {
 	n.c.check.began(inst)
 	n.c.dirty = true
 	if inst.kind == lifecycle.KindDisk {
+		inst.disk.newest = inst
 		n.writes(inst)
 	}
 }
@@ -175,7 +176,7 @@ func (n *node) writes(inst *instance) {
 
 // serves reports whether somebody could be answered by the address.
 func (n *node) serves(inst *instance) bool {
-	return n.up && !n.frozen && (!n.guards || n.now() < n.addressUntil)
+	return n.up && !n.frozen && (!n.guards || !enforced(ruleAddresses) || n.now() < n.addressUntil)
 }
 
 // watch is the guardian: it looks at the lease as long as the host is up.
@@ -194,7 +195,7 @@ func (n *node) watch() {
 // look is guardian's: Due decides when it acts.
 func (n *node) look() time.Duration {
 	const idle = 250 * time.Millisecond
-	if !n.lease.Active {
+	if !n.lease.Active || !enforced(ruleGuardian) {
 		return idle
 	}
 	if n.lock.Burns(n.lease.Generation) {
@@ -267,12 +268,12 @@ func (n *node) armWatchdog() {
 		return
 	}
 	n.dogArmed = true
-	boot, life, until := n.boot, n.lease.Generation, n.lease.KeepingUntil
-	n.c.After(n.host.Truly(until+selfFence)-n.c.Now(), func() {
+	boot, life, until := n.boot, n.lease.Generation, n.deadline()
+	n.c.After(n.host.Truly(until)-n.c.Now(), func() {
 		n.dogArmed = false
 		switch {
 		case n.boot != boot || !n.up:
-		case n.lease.Generation != life || n.lease.KeepingUntil != until:
+		case n.lease.Generation != life || n.deadline() != until:
 			n.armWatchdog()
 		case slices.ContainsFunc(n.all(), func(i *instance) bool { return i.life <= life && !i.shutDown }):
 			n.c.Trace("node %d watchdog resets the host", n.id)

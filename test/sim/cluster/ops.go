@@ -118,7 +118,7 @@ func (o *operation) reserve(result *lifecycle.Result) error {
 		record.result.Preempted = true
 		record.epoch, inst.epoch = o.epoch, o.epoch
 	} else {
-		if o.instance() != nil {
+		if o.instance() != nil && enforced(ruleIdle) {
 			return errBusy
 		}
 		found, err := reservation.Acquire(context.Background(), o.path(), me, o.mayAct)
@@ -243,6 +243,9 @@ func (o *operation) unmount(inst *instance, why string) error {
 			record := o.node().disks[o.spec.UID]
 			record.online = false
 			o.node().disks[o.spec.UID] = record
+			if !enforced(ruleParked) {
+				return reservation.Decommission(context.Background(), o.path(), key(o.node(), record.epoch))
+			}
 			return nil
 		}
 	}

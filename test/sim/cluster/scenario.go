@@ -35,6 +35,9 @@ func ParseFault(line string) (Fault, error) {
 		return Fault{}, fmt.Errorf("fault %q: %w", line, err)
 	}
 	f := Fault{At: at, Kind: words[1], Node: 1, Other: 1}
+	if at < 0 {
+		return f, fmt.Errorf("fault %q: it comes before the beginning", line)
+	}
 	if _, known := kinds[f.Kind]; !known {
 		return f, fmt.Errorf("fault %q: there is no kind %q; there are %s", line, f.Kind, strings.Join(names, ", "))
 	}
@@ -43,6 +46,9 @@ func ParseFault(line string) (Fault, error) {
 		if name == "for" {
 			if f.For, err = time.ParseDuration(value); err != nil {
 				return f, fmt.Errorf("fault %q: %w", line, err)
+			}
+			if f.For < 0 {
+				return f, fmt.Errorf("fault %q: it ends before it begins", line)
 			}
 			continue
 		}
