@@ -160,6 +160,19 @@ func TestViolations(t *testing.T) {
 				w.hosts["a"].Lease.Members, w.hosts["c"].Lease.Members = []string{"a", "b"}, []string{"c"}
 			}, invariant: "S3", object: "Node a", message: "a and c both act", after: time.Second / 2,
 		},
+		"a foreign key on the witness": {
+			plant: func(w *world) {
+				w.disks["/array/witness"].Keys = append(w.disks["/array/witness"].Keys, 0x1234567890)
+			}, invariant: "S3", object: "QuorumConfig demo", message: "not of this cluster", after: time.Second,
+		},
+		"the witness elsewhere": {
+			plant: func(w *world) {
+				w.publish("b", 6, 2, 3)
+				w.node("b").Status.Agent.View.WitnessHeld = true
+				w.place("shop", "b", 8)
+				w.clear("a")
+			}, invariant: "S3", object: "Cluster demo", message: "held by node 1, and that is not in the view", after: 5 * time.Second,
+		},
 		"running without quorum": {
 			plant:     func(w *world) { w.hosts["a"].Lease = &Lease{Left: -5 * time.Second, SelfFence: time.Second} },
 			invariant: "S4", object: "Node a", message: "no quorum", after: 2 * time.Second,

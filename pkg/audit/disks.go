@@ -55,6 +55,51 @@ func keysForeign(s *scene) []suspicion {
 	return all
 }
 
+// witness returns what the cluster's disk witness says, or nil.
+func (s *scene) witness() *Disk {
+	if s.Objects == nil || s.Objects.Quorum == nil || s.Objects.Quorum.Spec.Witness == nil || s.Objects.Quorum.Spec.Witness.Disk == nil {
+		return nil
+	}
+	return s.disk(s.Objects.Quorum.Spec.Witness.Disk.Device)
+}
+
+// witnessForeign: the witness disk is this cluster's alone (R8): a foreign key may take its vote.
+func witnessForeign(s *scene) []suspicion {
+	d := s.witness()
+	if d == nil || s.clusterID == "" {
+		return nil
+	}
+	var all []suspicion
+	for _, k := range d.Status.Keys {
+		if s.ours(k) {
+			continue
+		}
+		all = append(all, s.suspect("S3", "QuorumConfig "+s.Objects.Quorum.Name, "foreign "+k.String(),
+			"its witness disk carries a reservation key that is not of this cluster",
+			"Find out whose key it is (another cluster, another program), and remove it there; two clusters must not share a witness",
+			d.evidence("registered: %s", k), s.fromAPI("this cluster's keys begin with 0x%.6s", s.clusterID)))
+	}
+	return all
+}
+
+// witnessElsewhere is S3: a view whose quorum counts the witness, while the disk says that a node outside of the view holds it.
+func witnessElsewhere(s *scene) []suspicion {
+	d := s.witness()
+	if d == nil || s.view == nil {
+		return nil
+	}
+	published, reporter := s.Objects.Published()
+	holder := d.Status.Holder
+	if !published.WitnessHeld || !s.ours(holder) || s.view.Has(holder.Node()) {
+		return nil
+	}
+	return []suspicion{s.suspect("S3", "Cluster "+s.Objects.Name, fmt.Sprint("witness ", holder, s.view.ID),
+		fmt.Sprintf("its view counts the witness, which is held by node %d, and that is not in the view", holder.Node()),
+		"Ask both sides: `quorate-agent quorum status`; stop the groups on the side that does not hold the witness",
+		d.evidence("held by %s", describe(holder)), s.fromAPI("%s published view %s with the witness held", reporter.Name, s.view.ID)).
+		within(3 * s.options.Motion)}
+}
+
 // holderWrong: while a disk is Online, its reservation is the owner's, at the assignment's epoch, of type 5 (O15, O16, S2).
 func holderWrong(s *scene) []suspicion {
 	var all []suspicion

@@ -62,7 +62,7 @@ func (a *Auditor) suspicions(l *Look) []suspicion {
 	for _, rule := range []func(*scene) []suspicion{
 		a.epochsFall, a.viewsExclude, ownersTwice, agentsAhead, ownersForbidden, a.affinityBroken, dependenciesMissing, a.notOnline,
 		leftOver, processesOutside, strangeMounts, recordless, reportedButAbsent, withoutQuorum, actingTwice,
-		keysForeign, holderWrong, keysStale, epochAhead,
+		keysForeign, witnessForeign, witnessElsewhere, holderWrong, keysStale, epochAhead,
 		answersTwice, answersElsewhere,
 	} {
 		all = append(all, rule(s)...)

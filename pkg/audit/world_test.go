@@ -24,6 +24,7 @@ type world struct {
 	found   []Finding
 
 	cluster   v1alpha1.Cluster
+	quorum    v1alpha1.QuorumConfig
 	nodes     []*v1alpha1.Node
 	groups    []*v1alpha1.ResourceGroup
 	resources []*v1alpha1.Resource
@@ -57,6 +58,9 @@ func newWorld(t *testing.T) *world {
 	w.cluster.Spec.AllowedResourceTypes = []v1alpha1.AllowedResourceTypes{{
 		Name: "all", Namespaces: []string{"*"}, Types: []string{"*"}, MountRoots: []string{"/srv/quorate"}, Devices: []string{"/array/*"},
 	}}
+	w.quorum = v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: "demo"}}
+	w.quorum.Spec.Witness = &v1alpha1.Witness{Disk: &v1alpha1.DiskWitness{Device: "/array/witness"}}
+	w.disks["/array/witness"] = &reservation.Status{Enforced: true, Keys: []reservation.Key{key(t, 1, 900), key(t, 2, 800)}, Holder: key(t, 1, 900), Type: 5}
 	for i, name := range []string{"a", "b", "c"} {
 		n := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.NodeSpec{ClusterName: "demo"}}
 		n.Status = v1alpha1.NodeStatus{ID: int32(i + 1), Generation: 1, Joins: 1, Agent: &v1alpha1.AgentStatus{Generation: 1, NodeID: int32(i + 1)}}
@@ -189,7 +193,7 @@ func (w *world) clear(node string) {
 func (w *world) look() {
 	l := &Look{Began: w.now, Ended: w.now}
 	if !w.apiGone {
-		o := &snapshot.Objects{Name: "demo", Cluster: w.cluster.DeepCopy(), Fresh: true}
+		o := &snapshot.Objects{Name: "demo", Cluster: w.cluster.DeepCopy(), Quorum: w.quorum.DeepCopy(), Fresh: true}
 		for _, n := range w.nodes {
 			o.Nodes = append(o.Nodes, n.DeepCopy())
 		}

@@ -2,11 +2,12 @@ package collect
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/audit"
 	"github.com/quorate/quorate/pkg/bounded"
 	"github.com/quorate/quorate/pkg/reservation"
@@ -22,14 +23,17 @@ type Disks struct {
 	From, Root string
 }
 
-// Read reads the reservations of all disks of the cluster's groups, side by side. A path that hangs keeps nobody waiting for longer
+// Read reads the reservations of all disks of the cluster's groups, and of its witness, side by side. A path that hangs keeps nobody waiting for longer
 // than 2 s.
 func (d *Disks) Read(ctx context.Context, o *snapshot.Objects) ([]audit.Disk, []audit.Unseen) {
-	byName := map[string]*v1alpha1.Resource{}
+	names := map[string]bool{}
 	for _, r := range o.Resources {
 		if name := snapshot.Disk(r); name != "" {
-			byName[name] = r
+			names[name] = true
 		}
+	}
+	if o.Quorum != nil && o.Quorum.Spec.Witness != nil && o.Quorum.Spec.Witness.Disk != nil {
+		names[o.Quorum.Spec.Witness.Disk.Device] = true
 	}
 	var (
 		mu     sync.Mutex
@@ -37,9 +41,9 @@ func (d *Disks) Read(ctx context.Context, o *snapshot.Objects) ([]audit.Disk, []
 		unseen []audit.Unseen
 		all    sync.WaitGroup
 	)
-	for name, r := range byName {
+	for name := range names {
 		all.Go(func() {
-			status, err := bounded.Do(ctx, "audit of "+name, diskPatience, func() (reservation.Status, error) { return d.status(ctx, name, r) })
+			status, err := bounded.Do(ctx, "audit of "+name, diskPatience, func() (reservation.Status, error) { return d.status(ctx, name) })
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -53,13 +57,18 @@ func (d *Disks) Read(ctx context.Context, o *snapshot.Objects) ([]audit.Disk, []
 	return disks, unseen
 }
 
-func (d *Disks) status(ctx context.Context, name string, r *v1alpha1.Resource) (reservation.Status, error) {
+// status asks a disk by what it is: a device, or a file that serves as one.
+func (d *Disks) status(ctx context.Context, name string) (reservation.Status, error) {
+	path := filepath.Join("/", d.Root, name)
+	info, err := os.Stat(path)
+	if err != nil {
+		return reservation.Status{}, fmt.Errorf("finding the disk: %w", err)
+	}
 	var device reservation.Device
-	var err error
-	if r.Spec.PhysicalDisk != nil {
-		device, err = reservation.OpenDisk(name)
+	if info.Mode()&os.ModeDevice != 0 {
+		device, err = reservation.OpenDisk(path)
 	} else {
-		device, err = reservation.OpenFile(filepath.Join("/", d.Root, name), d.From)
+		device, err = reservation.OpenFile(path, d.From)
 	}
 	if err != nil {
 		return reservation.Status{}, err
