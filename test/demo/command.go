@@ -39,7 +39,7 @@ func Command() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&options.Name, "name", "demo", "name of the lab")
 	flags.StringVar(&options.Samples, "samples", "config/samples", "directory that holds the samples of the acts")
-	flags.IntSliceVar(&options.Acts, "acts", []int{1}, "which acts to play")
+	flags.IntSliceVar(&options.Acts, "acts", []int{1, 2}, "which acts to play")
 	flags.StringVar(&options.Assets, "assets", os.Getenv("KUBEBUILDER_ASSETS"), "directory of kubectl, etcd and kube-apiserver")
 	flags.BoolVar(&options.Keep, "keep", false, "leave the lab running at the end, and tell how to look around")
 	return command

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 )
@@ -42,6 +44,7 @@ func New(kubeconfig, namespace string) (*Cluster, error) {
 
 // NewForConfig is New for a client configuration.
 func NewForConfig(config *rest.Config, namespace string) (*Cluster, error) {
+	ctrllog.SetLogger(logr.Discard()) // what the client has to say is in its errors
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	scheme := runtime.NewScheme()
