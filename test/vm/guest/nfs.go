@@ -66,6 +66,11 @@ func (s *NFS) serve(t testing.TB) {
 		}
 		return err
 	})
+	s.waitForGrace(t)
+}
+
+func (s *NFS) waitForGrace(t testing.TB) {
+	t.Helper()
 	Eventually(t, "the file server's grace to end", func() bool {
 		return strings.TrimSpace(s.inside(t, "mount -t nfsd nfsd /proc/fs/nfsd && cat /proc/fs/nfsd/v4_end_grace")) == "Y"
 	})
@@ -107,4 +112,17 @@ func (s *NFS) MakeStale(t testing.TB) {
 		t.Fatal(err)
 	}
 	mkdir(t, s.Export)
+}
+
+// Stop ends the server's service; clients get no answer. Start begins it anew, with a grace that is waited out.
+func (s *NFS) Stop(t testing.TB) {
+	t.Helper()
+	s.inside(t, "mount -t nfsd nfsd /proc/fs/nfsd && rpc.nfsd 0")
+}
+
+// Start undoes Stop.
+func (s *NFS) Start(t testing.TB) {
+	t.Helper()
+	s.inside(t, "mount -t nfsd nfsd /proc/fs/nfsd && rpc.nfsd -N 3 -V 4.2 2")
+	s.waitForGrace(t)
 }
