@@ -157,7 +157,7 @@ func (m *Machine) noteActing(now time.Duration) {
 		return
 	}
 	m.v.Acted, m.v.ActedInView = true, true
-	m.v.Suspended, m.v.SuspendedUntil = model.ViewID{}, 0
+	m.v.Suspended, m.v.SuspendedUntil, m.v.Dropped = model.ViewID{}, 0, nil
 	if m.p.Prevent {
 		m.p.Prevent, m.persist = false, true
 	}

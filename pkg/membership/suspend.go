@@ -33,7 +33,7 @@ func (m *Machine) lapse(now time.Duration) {
 		return
 	}
 	m.events = append(m.events, Suspended{View: m.v.View, Until: until, At: now})
-	m.v.Suspended, m.v.SuspendedUntil = m.v.View.ID, until
+	m.v.Suspended, m.v.SuspendedUntil, m.v.Dropped = m.v.View.ID, until, m.v.View
 	m.v.View, m.v.Proposal, m.v.Acted, m.v.ActedInView = nil, nil, false, false
 	m.dropGrants()
 	m.changed, m.stale = true, true

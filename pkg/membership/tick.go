@@ -53,7 +53,7 @@ func (m *Machine) dropGeneration(now time.Duration, burnt model.Generation) {
 	m.events = append(m.events, QuorumLost{View: m.v.View, Burnt: burnt, Generation: m.p.Generation, At: now})
 	m.v.Generation = m.p.Generation
 	m.v.View, m.v.Proposal, m.v.Acted, m.v.ActedInView, m.v.Clean = nil, nil, false, false, false
-	m.v.Suspended, m.v.SuspendedUntil = model.ViewID{}, 0
+	m.v.Suspended, m.v.SuspendedUntil, m.v.Dropped = model.ViewID{}, 0, nil
 	m.dropGrants()
 	m.changed, m.stale = true, true
 }

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -96,7 +97,7 @@ func (m *Machine) enter(view *View, now time.Duration) {
 }
 
 func (m *Machine) installed(view *View, now time.Duration) ViewInstalled {
-	e := ViewInstalled{View: *view.Clone(), Previous: m.v.View.Clone(), At: now}
+	e := ViewInstalled{View: *view.Clone(), Previous: cmp.Or(m.v.View, m.v.Dropped).Clone(), At: now}
 	if e.Previous != nil {
 		for _, o := range e.Previous.Members {
 			if p := m.peer(o.ID); p != nil && !view.HasMember(o) {

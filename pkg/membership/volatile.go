@@ -35,7 +35,9 @@ type Volatile struct {
 	Proposal    []model.Member `json:"proposal,omitempty"`
 	Peers       []Peer         `json:"peers,omitempty"`
 
-	// Suspended is the view from which this node is suspended, SuspendedUntil when the stop begins; zero when it is not.
+	// Suspended is the view from which this node is suspended, Dropped that view with its members, SuspendedUntil when the stop begins;
+	// zero when it is not.
+	Dropped        *View         `json:"dropped,omitempty"`
 	Suspended      model.ViewID  `json:"suspended,omitzero"`
 	SuspendedUntil time.Duration `json:"suspendedUntil,omitempty"`
 	// KeptUntil is the last end of keeping that was known.

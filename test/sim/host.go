@@ -38,6 +38,8 @@ type Host struct {
 	pending *membership.Ready
 	inbox   []*membership.Message
 	answers []membership.WitnessResult
+	// lost is what the last view has lost.
+	lost []membership.LostMember
 	// cannotServe says that no client network works.
 	cannotServe bool
 	wake        time.Duration // true time of the next tick
@@ -220,7 +222,9 @@ func (h *Host) finish(rd *membership.Ready) {
 	for _, e := range rd.Events {
 		h.w.trace("host %d %s", h.id, eventString(e))
 		h.w.check.event(h, e)
-		switch e.(type) {
+		switch e := e.(type) {
+		case membership.ViewInstalled:
+			h.lost = e.Lost
 		case membership.QuorumLost:
 			if h.agent == nil {
 				h.cleanLater()

@@ -50,11 +50,15 @@ func TestR8TwoNodesPowerCut(t *testing.T) {
 					victim = 3 - victim
 				}
 				survivor := 3 - victim
+				died := w.Now()
 				w.Host(victim).PowerOff()
 				// One look for the challenge to stand again, W', the next look; detection runs beside it.
 				limit := promise + witnessWait + 250*time.Millisecond
 				took := within(t, w, limit, "the survivor acts", func() bool { return w.actingIn([]model.NodeID{survivor}) })
 				worst = max(worst, took)
+				if lost := w.Host(survivor).lost; len(lost) != 1 || lost[0].ID != victim || lost[0].Silent > w.Now()-died+250*time.Millisecond {
+					t.Fatalf("seed %d: the view of the survivor has lost %v", seed, lost)
+				}
 				if g := w.Host(survivor).Status().Self.Generation; g != 1 {
 					t.Fatalf("seed %d: the survivor has burnt its generation\n%s", seed, w.Describe())
 				}
