@@ -202,7 +202,7 @@ func (m *Machine) recordOnWitness(r *quorum.Record, now time.Duration) bool {
 // witnessStatus pictures the witness for Status.
 func (m *Machine) witnessStatus(now time.Duration) WitnessStatus {
 	a := &m.a
-	s := WitnessStatus{ID: a.witness, Reached: a.reached, Trouble: a.trouble, FailingSince: a.failing}
+	s := WitnessStatus{ID: a.witness, Reached: a.reached, Trouble: a.trouble, FailingSince: a.failing, State: a.saved.State}
 	if a.witness == 0 {
 		return s
 	}

@@ -152,6 +152,8 @@ type WitnessStatus struct {
 	Trouble string
 	// FailingSince is since when every operation has failed; 0 when the last one has not.
 	FailingSince time.Duration
+	// State is the version of the copy of the cluster's state that this node has read from it or saved on it.
+	State uint64
 	// Stranger is the member that holds a witness which is configured by the same name and has another identity; 0 for none.
 	Stranger model.NodeID
 	// Holder is the node that is known to hold it, here or by a member's word; 0 when nobody is.

@@ -176,6 +176,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	for _, loop := range []func(context.Context){
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
 		func(ctx context.Context) { favourAgent(ctx, a.log) },
+		a.copier(store).run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
 		a.keeper.fencer,
@@ -192,6 +193,13 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	<-ctx.Done()
 	a.log.Info("The agent ends; everything keeps running")
 	return nil
+}
+
+// copier makes the copy of the cluster's state for the witness.
+func (a *agent) copier(store *runstate.Store) *copier {
+	c := &copier{log: a.log.WithName("copier"), cluster: a.opts.Cluster, world: a.world, core: a.core, store: store}
+	a.core.witness.copier.Store(c)
+	return c
 }
 
 // furnish makes the parts that take a moment.

@@ -340,6 +340,16 @@ func (c *core) setServes(ctx context.Context, serves bool) error {
 	})
 }
 
+// setState says that there is a newer copy of the cluster's state for the witness.
+func (c *core) setState(ctx context.Context, version uint64) error {
+	return c.do(ctx, func() error {
+		if c.machine != nil {
+			c.machine.SetState(version, c.now())
+		}
+		return nil
+	})
+}
+
 // force gives this node a vote record by an operator's word (A40, A42).
 func (c *core) force(ctx context.Context) error {
 	return c.do(ctx, func() error {

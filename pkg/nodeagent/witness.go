@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -120,9 +121,8 @@ type witnesses struct {
 	log   logr.Logger
 	guard *witness.Guard
 	open  map[uint32]*openWitness
-	// state is the copy of the cluster's state that is saved with the records, with its version; read gets what a witness holds.
-	state func() ([]byte, uint64)
-	read  func([]byte, uint64)
+	// copier keeps the copy of the cluster's state that goes with the records; nil until the agent has opened its run state.
+	copier atomic.Pointer[copier]
 }
 
 type openWitness struct {
@@ -191,7 +191,7 @@ func (w *witnesses) begin(ctx context.Context, op membership.WitnessOp, limit ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	result := membership.WitnessResult{Serial: op.Serial}
-	act := &witnessAct{op: op, cluster: o.cluster, state: w.state, read: w.read}
+	act := &witnessAct{op: op, cluster: o.cluster, copier: w.copier.Load()}
 	o.async.Do(ctx, act.run, func(err error) {
 		defer cancel()
 		switch {
@@ -211,8 +211,7 @@ func (w *witnesses) begin(ctx context.Context, op membership.WitnessOp, limit ti
 type witnessAct struct {
 	op      membership.WitnessOp
 	cluster uint64
-	state   func() ([]byte, uint64)
-	read    func([]byte, uint64)
+	copier  *copier
 	// result is what it has found; it is looked at only after run has returned nil.
 	result membership.WitnessResult
 }
@@ -274,8 +273,11 @@ func (a *witnessAct) load(ctx context.Context, d witness.Device) error {
 		return err
 	}
 	a.result.Content = membership.WitnessContent{View: c.View, Committed: c.Committed, Tentative: c.Tentative, State: c.StateVersion}
-	if a.read != nil && c.StateVersion > 0 {
-		a.read(c.State, c.StateVersion)
+	if c.StateVersion > 0 {
+		if a.copier == nil {
+			return errors.New("this agent is starting and cannot take over the epochs yet")
+		}
+		a.copier.read(c.State, c.StateVersion)
 	}
 	return nil
 }
@@ -284,8 +286,8 @@ func (a *witnessAct) save(ctx context.Context, d witness.Device, me reservation.
 	c := witness.Content{
 		ClusterID: a.cluster, View: a.op.Content.View, Committed: a.op.Content.Committed, Tentative: a.op.Content.Tentative,
 	}
-	if a.state != nil && a.op.Content.State > 0 {
-		c.State, c.StateVersion = a.state()
+	if a.copier != nil && a.op.Content.State > 0 {
+		c.State, c.StateVersion = a.copier.state()
 	}
 	return d.Save(ctx, me, c)
 }
