@@ -16,8 +16,14 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=quorate.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentConfirmation"):
+		return &apiv1alpha1.AgentConfirmationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentDisk"):
 		return &apiv1alpha1.AgentDiskApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentFenceTarget"):
+		return &apiv1alpha1.AgentFenceTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentFencing"):
+		return &apiv1alpha1.AgentFencingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentGroup"):
 		return &apiv1alpha1.AgentGroupApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentGuards"):
@@ -136,6 +142,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.NodeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeAddress"):
 		return &apiv1alpha1.NodeAddressApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NodeFencing"):
+		return &apiv1alpha1.NodeFencingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeSpec"):
 		return &apiv1alpha1.NodeSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeStatus"):

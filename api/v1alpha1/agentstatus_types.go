@@ -89,6 +89,24 @@ type AgentStatus struct {
 	// +listMapKey=object
 	// +kubebuilder:validation:MaxItems=64
 	Problems []AgentProblem `json:"problems,omitempty"`
+	// canFence are the other nodes whose power can be cut from this host.
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=64
+	CanFence []AgentFenceTarget `json:"canFence,omitempty"`
+	// fencings are what this agent did to cut other nodes' power.
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=64
+	Fencings []AgentFencing `json:"fencings,omitempty"`
+	// confirmations are what operators have confirmed on this host.
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=64
+	Confirmations []AgentConfirmation `json:"confirmations,omitempty"`
 	// groups are the groups of which something is, or was, on the host.
 	// +optional
 	// +listType=map

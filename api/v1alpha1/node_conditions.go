@@ -64,6 +64,8 @@ const (
 	ProblemNoAddressGuard = "NoAddressGuard"
 	// ProblemWitness surfaces when the agent cannot use the cluster's witness.
 	ProblemWitness = "WitnessNotUsable"
+	// ProblemFencing: a level of a node's fencing cannot be used from this host, or a fencing has failed.
+	ProblemFencing = "FencingNotUsable"
 	// ProblemNoGuardian: the guardian process does not answer.
 	ProblemNoGuardian = "NoGuardian"
 	// ProblemNoWatchdog surfaces when the watchdog device that the Cluster names is not armed.

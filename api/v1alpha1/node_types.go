@@ -95,12 +95,20 @@ type NodeSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	FaultDomain string `json:"faultDomain,omitempty"`
-	// fencing are the levels of power fencing, tried in order. Behaviour comes later.
+	// fencing are the levels of power fencing, tried in order until one has worked. A node without any is never fenced.
 	// +optional
 	// +listType=map
 	// +listMapKey=level
 	// +kubebuilder:validation:MaxItems=9
 	Fencing []FencingLevel `json:"fencing,omitempty"`
+	// fencingPolicy says which losses of the node are a reason to cut its power.
+	// +optional
+	// +kubebuilder:default=WhenNeeded
+	FencingPolicy FencingPolicy `json:"fencingPolicy,omitempty"`
+	// powerAfterFencing says whether the host is switched on again when it was seen off.
+	// +optional
+	// +kubebuilder:default=On
+	PowerAfterFencing PowerState `json:"powerAfterFencing,omitempty"`
 }
 
 // NodeAddress is an address of a node.
@@ -116,36 +124,6 @@ type NodeAddress struct {
 	// +kubebuilder:validation:MaxLength=45
 	// +kubebuilder:validation:XValidation:rule="isIP(self) && ip(self).isGlobalUnicast()",message="address must be a unicast IPv4 or IPv6 address without a prefix length"
 	Address string `json:"address"`
-}
-
-// FencingLevel is one way to cut a node's power.
-type FencingLevel struct {
-	// level orders the ways, lowest first.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=9
-	Level int32 `json:"level"`
-	// driver is the name of the fencing driver.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Driver string `json:"driver"`
-	// parameters of the driver.
-	// +optional
-	// +listType=map
-	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=32
-	Parameters []NameValue `json:"parameters,omitempty"`
-	// secretRef names the Secret that holds the driver's credentials.
-	// +optional
-	SecretRef *SecretReference `json:"secretRef,omitempty"`
-	// timeout of the level; default 60s.
-	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="timeout must be greater than 0s"
-	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
 // NodeState is what the cluster thinks of a node.
@@ -205,6 +183,9 @@ type NodeStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// fencing is the latest proof that a life of the node is over because the host is off.
+	// +optional
+	Fencing *NodeFencing `json:"fencing,omitempty"`
 	// agent is what the host's agent reports; only the agent writes it.
 	// +optional
 	Agent *AgentStatus `json:"agent,omitempty"`

@@ -61,7 +61,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	owned := groupsByOwner(o)
 	view := o.View()
 	var errs []error
-	for _, n := range o.Nodes {
+	for i, n := range o.Nodes {
+		if n, err = r.confirm(ctx, n, view); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		o.Nodes[i] = n
 		errs = append(errs, r.writeNode(ctx, o, n, ids[n.Name], owned[n.Name], view))
 	}
 	return result(errors.Join(errs...))
@@ -92,7 +97,7 @@ func (r *Reconciler) writeNode(ctx context.Context, o *snapshot.Objects, n *v1al
 		numbered.Status.ID = id
 	}
 	written := numbered.DeepCopy()
-	written.Status = *status.Node(&status.NodeFacts{Node: numbered, Cluster: o.Cluster, View: view, Owns: owns, Now: r.Clock.Now()})
+	written.Status = *status.Node(&status.NodeFacts{Node: numbered, Cluster: o.Cluster, View: view, Nodes: o.Nodes, Owns: owns, Now: r.Clock.Now()})
 	if !equality.Semantic.DeepEqual(before.Status, written.Status) {
 		// With the resourceVersion: the count of joins is made from what was there.
 		if err := r.Client.Status().Patch(ctx, written, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/controllers/chronicle"
+	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/policy"
 	"github.com/quorate/quorate/pkg/snapshot"
 	"github.com/quorate/quorate/pkg/status"
@@ -127,6 +129,7 @@ func (r *round) status(g *v1alpha1.ResourceGroup, i int, d *policy.Decision) *v1
 		owner = d.Assignment.Node
 	}
 	facts.Owner = r.nodes[owner]
+	facts.PowerFencing = slices.ContainsFunc(r.snapshot.Nodes, func(n model.Node) bool { return n.Name == owner && n.PowerFencing })
 	if found, bad := r.findings.GroupError(g, facts.Resources); bad {
 		facts.Invalid = &found
 	}

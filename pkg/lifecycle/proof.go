@@ -139,6 +139,9 @@ func (f Facts) proveOwner(c claim, owner model.Owner) (ProofType, time.Duration)
 	if c.kind == KindAddress && f.GuardsAddresses[owner.ID] {
 		return ProofAddressLease, since
 	}
+	if f.OnlyPower[owner.ID] {
+		return ProofNone, forever
+	}
 	if !enforced(RuleWait) {
 		return ProofSelfFence, since
 	}

@@ -109,6 +109,7 @@ func TestProve(t *testing.T) {
 		"a watchdog that is faster":        {kind: KindProcess, unproven: dead, now: deadline, want: ProofSelfFence, change: func(f *Facts) { f.Watchdogs = map[model.NodeID]time.Duration{2: time.Second} }},
 		"all must be proven":               {kind: KindAddress, unproven: []model.Owner{owner(2, 5), owner(3, 1)}, now: 100 * time.Second, at: deadline},
 		"power was cut":                    {kind: KindProcess, unproven: dead, want: ProofPowerFenced, change: func(f *Facts) { f.PowerFenced = map[model.Member]bool{member(2, 5): true} }},
+		"its deadline proves nothing":      {kind: KindProcess, unproven: dead, now: deadline, at: forever, change: func(f *Facts) { f.OnlyPower = map[model.NodeID]bool{2: true} }},
 		"an operator said so":              {kind: KindProcess, unproven: dead, want: ProofManualConfirmation, change: func(f *Facts) { f.Confirmed = map[model.Member]bool{member(2, 5): true} }},
 		"of another life it says nothing":  {kind: KindProcess, unproven: dead, at: deadline, change: func(f *Facts) { f.Confirmed = map[model.Member]bool{member(2, 4): true} }},
 		"a newer life (O3)":                {kind: KindProcess, unproven: dead, want: ProofNewerGeneration, change: func(f *Facts) { f.Views = f.Views.Install(view(8, 1, self, member(2, 6))) }},

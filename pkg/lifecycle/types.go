@@ -184,6 +184,9 @@ type Fencing struct {
 	GuardsAddresses map[model.NodeID]bool
 	// Watchdogs is, for each node with an armed watchdog device, how long after quorum was lost it may take to reset the node.
 	Watchdogs map[model.NodeID]time.Duration
+	// OnlyPower are the nodes whose self-fence deadline proves nothing: the cluster requires fencing, and only their power stops what
+	// runs on them if their kernel hangs (O14).
+	OnlyPower map[model.NodeID]bool
 	// PowerFenced and Confirmed are the lives of nodes whose power was cut, or of which an operator said that they are off.
 	PowerFenced map[model.Member]bool
 	Confirmed   map[model.Member]bool

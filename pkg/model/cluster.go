@@ -75,8 +75,10 @@ type Node struct {
 	// GuardsAddresses says that the node's kernel silences addresses when their lease ends (rule O13).
 	GuardsAddresses bool
 	// Watchdog says that the node has an armed watchdog device.
-	Watchdog    bool
-	FaultDomain string
+	Watchdog bool
+	// PowerFencing says that another node can cut this one's power.
+	PowerFencing bool
+	FaultDomain  string
 	// Capacity by resource name, in milli-units. A name that is missing is unlimited.
 	Capacity map[string]int64
 	// HiddenDisks are devices that groups need and that this node says it cannot see, by device or file name.

@@ -17,6 +17,7 @@ import (
 	"github.com/quorate/quorate/pkg/addressguard"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/monitor"
+	"github.com/quorate/quorate/pkg/powerfence"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/runstate"
 	"github.com/quorate/quorate/pkg/watchdog"
@@ -58,6 +59,7 @@ type agent struct {
 	publisher *publisher
 	surveyor  *surveyor
 	reporter  *reporter
+	fencer    *fencer
 	problems  *problems
 	api       *api
 	wall      time.Time
@@ -87,6 +89,9 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer lock.Close()
 	a.wire(now)
+	if err := a.fencer.load(); err != nil {
+		a.log.Error(err, "What was fenced before is forgotten")
+	}
 	// Heartbeats first: a node that was killed has less than T to be heard again.
 	if settings := a.enrolment.current(); settings != nil {
 		if err := a.core.start(settings, a.burnt, seedOf(&v1alpha1.Node{})); err != nil {
@@ -153,6 +158,11 @@ func (a *agent) wire(now func() time.Duration) {
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}
 	a.publisher.applied = a.keeper.appliedTo
+	a.fencer = &fencer{
+		log: a.log.WithName("fencer"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world,
+		power: powerfence.New(), path: a.files.fencingPath(), problems: a.problems, changed: func() { a.note(); a.keeper.wakeUp() }, now: time.Now, wake: make(chan struct{}, 1),
+	}
+	a.keeper.proofs = a.fencer.proofs
 	a.reporter = &reporter{
 		log: a.log.WithName("reporter"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing,
 		reached: a.reached,
@@ -179,7 +189,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		a.copier(store).run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
-		a.keeper.fencer,
+		a.keeper.fencer, a.fencer.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
 			settings: a.enrolment.current, problems: a.problems, guards: a.guards,
@@ -228,6 +238,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	}
 	a.api.touched = func(obj client.Object) {
 		a.keeper.touch(obj)
+		a.fencer.wakeUp()
 		if obj == nil {
 			a.publisher.everything()
 			return
@@ -287,6 +298,7 @@ func (a *agent) renewalStep() time.Duration {
 func (a *agent) membershipChanged() {
 	a.keeper.wakeUp()
 	a.publisher.kick()
+	a.fencer.wakeUp()
 	a.note()
 }
 
@@ -316,5 +328,6 @@ func (a *agent) observe() *observed {
 	}
 	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })
 	o.interfaces, o.disks = a.surveyor.seen()
+	o.canFence, o.fencings, o.confirmations = a.fencer.report()
 	return o
 }

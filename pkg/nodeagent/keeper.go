@@ -68,6 +68,8 @@ type keeper struct {
 	// stuck is called when something is still there at the self-fence deadline.
 	stuck   func([]monitor.Leftover)
 	renewed func(present []monitor.GroupReport)
+	// proofs are the lives of nodes that are proven over because their host is off.
+	proofs func(context.Context) (fenced, confirmed map[model.Member]bool, err error)
 
 	wake chan struct{}
 	// lost wakes the fencer.
@@ -161,7 +163,7 @@ func (k *keeper) pass(ctx context.Context) {
 	if w != nil && k.enrolment.pass(ctx, k, w) {
 		k.groups(ctx, w)
 	}
-	k.tellView()
+	k.tellView(ctx)
 	if !k.leftover {
 		k.lease.setActive(k.active()) // with leftovers the guardian goes on watching, as the life before left it
 	}

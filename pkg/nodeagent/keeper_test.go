@@ -132,6 +132,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		stuck: func([]monitor.Leftover) {}, lost: make(chan struct{}, 1),
 		published: func() {}, renewed: func([]monitor.GroupReport) {}, wake: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
+		proofs: func(context.Context) (fenced, confirmed map[model.Member]bool, err error) { return nil, nil, nil },
 	}
 	go func() { // core's loop, as far as it is needed
 		for {
@@ -269,7 +270,7 @@ func TestGroups(t *testing.T) {
 	b.update(g)
 	b.want(b.groups())
 	b.stand(3, 8)
-	b.keeper.tellView()
+	b.keeper.tellView(t.Context())
 	b.want(b.monitor.take(), "view 8/1")
 	b.want(b.groups(), "apply g1 run=false epoch=6 resources=0 frozen=false")
 }

@@ -153,12 +153,18 @@ func (k *keeper) begin(ctx context.Context, s *standing, adopt bool) []monitor.L
 }
 
 // tellView tells the monitor of each view in which this node acts: its waits for proof count from there (rule O4).
-func (k *keeper) tellView() {
+func (k *keeper) tellView(ctx context.Context) {
 	s := k.core.standing()
 	if s.Settings == nil || s.Self.Generation != k.begun {
 		return
 	}
-	k.monitor.SetFencing(fencingOf(s.Settings))
+	fencing := fencingOf(s.Settings)
+	var err error
+	if fencing.PowerFenced, fencing.Confirmed, err = k.proofs(ctx); err != nil {
+		k.log.Info("Who was fenced is looked at again", "reason", err.Error())
+		k.lookAgain(time.Second)
+	}
+	k.monitor.SetFencing(fencing)
 	if !s.Acting || s.View == nil || s.View.ID == k.view {
 		return
 	}
@@ -179,6 +185,7 @@ func fencingOf(s *Settings) lifecycle.Fencing {
 	f := lifecycle.Fencing{
 		SelfFence: s.SelfFence, Witness: s.membership().WitnessWait(), Margin: s.SelfFence/20 + 50*time.Millisecond, GuardsAddresses: map[model.NodeID]bool{},
 		Watchdogs: map[model.NodeID]time.Duration{},
+		OnlyPower: map[model.NodeID]bool{},
 	}
 	for _, n := range s.Nodes {
 		if n.GuardsAddresses {
@@ -187,6 +194,9 @@ func fencingOf(s *Settings) lifecycle.Fencing {
 		if n.Watchdog > 0 {
 			// The margin for its clock is a share of its own timeout, which may be the longer one.
 			f.Watchdogs[n.ID] = watchdog.Bound(s.SelfFence, n.Watchdog) + n.Watchdog/20
+		}
+		if n.OnlyPower {
+			f.OnlyPower[n.ID] = true
 		}
 	}
 	return f

@@ -70,6 +70,9 @@ type NodeSettings struct {
 	GuardsAddresses bool `json:"guardsAddresses"`
 	// Watchdog is the timeout of the node's armed watchdog device, as its status said; 0 without one.
 	Watchdog time.Duration `json:"watchdog,omitempty"`
+	// OnlyPower says that the cluster requires fencing and that the node has power fencing and no armed watchdog: that its deadline
+	// has passed proves nothing (O14).
+	OnlyPower bool `json:"onlyPower,omitempty"`
 }
 
 // secrets are what the settings need of Secrets: the heartbeat keys, and the kubeconfig of a Lease witness.
@@ -114,7 +117,9 @@ func settingsFrom(
 		if n.Spec.ClusterName != cluster.Name || n.Status.ID == 0 {
 			continue
 		}
-		s.Nodes = append(s.Nodes, nodeSettings(n))
+		node := nodeSettings(n)
+		node.OnlyPower = cluster.Spec.RequireFencing && onlyPower(n)
+		s.Nodes = append(s.Nodes, node)
 	}
 	slices.SortFunc(s.Nodes, func(a, b NodeSettings) int { return cmp.Compare(a.ID, b.ID) })
 	return s
@@ -138,6 +143,12 @@ func nodeSettings(n *v1alpha1.Node) NodeSettings {
 		}
 	}
 	return out
+}
+
+// onlyPower says that nothing but its power stops what runs on the node when its kernel hangs.
+func onlyPower(n *v1alpha1.Node) bool {
+	agent := n.Status.Agent
+	return len(n.Spec.Fencing) > 0 && (agent == nil || agent.Guards == nil || !agent.Guards.Watchdog)
 }
 
 // keepVoters keeps the nodes of the settings before whose objects are gone, as long as the view or a vote record has them: a voter

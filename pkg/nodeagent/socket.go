@@ -66,6 +66,8 @@ type QuorumVote struct {
 func (a *agent) serveSocket(ctx context.Context) {
 	server := localapi.NewServer(a.log.WithName("socket"))
 	a.serveQuorum(server)
+	localapi.Query(server, OpFenceStatus, a.fencer.status)
+	localapi.Act(server, OpFenceConfirm, a.fencer.confirm)
 	for ctx.Err() == nil {
 		err := server.Serve(ctx, a.opts.RunDir)
 		if err == nil {

@@ -23,6 +23,9 @@ type observed struct {
 	problems        []v1alpha1.AgentProblem
 	interfaces      []v1alpha1.AgentInterface
 	disks           []v1alpha1.AgentDisk
+	canFence        []v1alpha1.AgentFenceTarget
+	fencings        []v1alpha1.AgentFencing
+	confirmations   []v1alpha1.AgentConfirmation
 	// before is what the API shows now; a view that was published stays until this node publishes a higher one, so that the
 	// highest view of the cluster never falls.
 	before *v1alpha1.AgentStatus
@@ -37,6 +40,7 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 		Version: o.version, BootID: o.bootID, Guards: new(o.guards),
 		Generation: int64(s.Self.Generation), Incarnation: int64(s.Incarnation),
 		Peers: peersOf(s), Interfaces: o.interfaces, Problems: o.problems, View: viewOf(o),
+		CanFence: o.canFence, Fencings: o.fencings, Confirmations: o.confirmations,
 	}
 	if s.Settings != nil {
 		out.ClusterID, out.NodeID = s.Settings.ClusterID, int32(s.Settings.Self)

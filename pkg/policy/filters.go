@@ -100,9 +100,9 @@ func (p *planner) refusals(g *groupState, n *nodeState) (reasons []model.Reason,
 }
 
 // UnsafeFencing is rule O14: nothing would stop the group on the node if the node hung and woke up late. It has neither an armed
-// watchdog nor, for what has no disk to fence, a kernel that silences its addresses.
+// watchdog, nor power that another node can cut, nor, for what has no disk to fence, a kernel that silences its addresses.
 func UnsafeFencing(g *model.Group, n *model.Node) bool {
-	if n.Watchdog || g.ResourceCount == 0 {
+	if n.Watchdog || n.PowerFencing || g.ResourceCount == 0 {
 		return false
 	}
 	return g.NeedsFencing || (len(g.Disks) == 0 && !n.GuardsAddresses)

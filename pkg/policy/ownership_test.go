@@ -15,6 +15,7 @@ func TestUnsafeFencing(t *testing.T) {
 		"an empty group":                       {model.Group{}, model.Node{}, false},
 		"nothing at all":                       {model.Group{ResourceCount: 1}, model.Node{}, true},
 		"a watchdog":                           {model.Group{ResourceCount: 1, NeedsFencing: true}, model.Node{Watchdog: true}, false},
+		"power that others can cut":            {model.Group{ResourceCount: 1, NeedsFencing: true}, model.Node{PowerFencing: true}, false},
 		"guarded addresses":                    {model.Group{ResourceCount: 1}, model.Node{GuardsAddresses: true}, false},
 		"a disk":                               {model.Group{ResourceCount: 1, Disks: []string{"d"}}, model.Node{}, false},
 		"something beside disks and addresses": {model.Group{ResourceCount: 1, Disks: []string{"d"}, NeedsFencing: true}, model.Node{GuardsAddresses: true}, true},

@@ -35,6 +35,7 @@ func Build(o *Objects, opts Options) *model.Snapshot {
 	for _, n := range o.Nodes {
 		node := nodeOf(n, f.view)
 		generation, member := f.view.Generation(node.ID)
+		node.PowerFencing = powerFencing(n, o.Nodes)
 		node.Reported = member && n.Status.Agent != nil && n.Status.Agent.Generation == int64(generation)
 		s.Nodes = append(s.Nodes, node)
 	}

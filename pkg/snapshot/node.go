@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -98,4 +100,19 @@ func amounts(q v1alpha1.Quantities) map[string]int64 {
 		out[name] = quantity.MilliValue()
 	}
 	return out
+}
+
+// powerFencing says that another node can cut this one's power with a level of its present spec. One that is down just now counts:
+// what it could is a property of the cluster, and must not come and go with every failure.
+func powerFencing(n *v1alpha1.Node, nodes []*v1alpha1.Node) bool {
+	return slices.ContainsFunc(nodes, func(other *v1alpha1.Node) bool {
+		if other.Name == n.Name || other.Status.Agent == nil {
+			return false
+		}
+		return slices.ContainsFunc(other.Status.Agent.CanFence, func(target v1alpha1.AgentFenceTarget) bool {
+			return target.Node == n.Name && slices.ContainsFunc(n.Spec.Fencing, func(l v1alpha1.FencingLevel) bool {
+				return slices.Contains(target.Levels, l.Level)
+			})
+		})
+	})
 }

@@ -24,6 +24,8 @@ type GroupFacts struct {
 	View *model.View
 	// Owner is the node that the group is assigned to after the decision; nil for none.
 	Owner *v1alpha1.Node
+	// PowerFencing says that another node can cut the owner's power.
+	PowerFencing bool
 	// Decision is nil when nothing was decided.
 	Decision *policy.Decision
 	Note     policy.GroupNote
@@ -218,7 +220,7 @@ func stateSentence(st *v1alpha1.ResourceGroupStatus) string {
 	return string(st.State) + " on " + st.Owner
 }
 
-// unsafeFencing is rule O14: without an armed watchdog on the owner, what neither an enforced disk nor the kernel's guard covers may
+// unsafeFencing is rule O14: without an armed watchdog on the owner and power that can be cut, what neither an enforced disk nor the kernel's guard covers may
 // go on after the owner is given up.
 func unsafeFencing(f *GroupFacts) (unsafe bool, why string) {
 	var guards v1alpha1.AgentGuards
@@ -230,6 +232,8 @@ func unsafeFencing(f *GroupFacts) (unsafe bool, why string) {
 	switch {
 	case guards.Watchdog:
 		return false, "an armed watchdog stops " + f.Owner.Name
+	case f.PowerFencing:
+		return false, "another node can cut the power of " + f.Owner.Name
 	case f.Model.NeedsFencing:
 		return true, "some resource has neither an enforced disk nor a guarded address, and " + f.Owner.Name +
 			" has no armed watchdog: after a failure its self-fence deadline is the only proof"

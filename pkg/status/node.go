@@ -21,6 +21,8 @@ type NodeFacts struct {
 	Cluster *v1alpha1.Cluster
 	// View is the view that decisions are made in; nil when there is none.
 	View *model.View
+	// Nodes are all nodes of the cluster, with what their agents say.
+	Nodes []*v1alpha1.Node
 	// Owns is how many groups are assigned to the node.
 	Owns int
 	Now  time.Time
@@ -50,6 +52,7 @@ func Node(f *NodeFacts) *v1alpha1.NodeStatus {
 		st.UngracefulExits = append(st.UngracefulExits, *second(f.Now))
 		st.UngracefulExits = st.UngracefulExits[max(0, len(st.UngracefulExits)-maxExits):]
 	}
+	st.Fencing = nodeFencing(st.Fencing, st.ID, f.Nodes)
 	nodeConditions(st, f)
 	return st
 }
@@ -136,6 +139,10 @@ func problemText(p v1alpha1.AgentProblem) string {
 
 // NodeEvents tells what a change of a node's status is worth.
 func NodeEvents(before, after *v1alpha1.NodeStatus) []Event {
+	return append(fencingEvents(before, after), stateChange(before, after)...)
+}
+
+func stateChange(before, after *v1alpha1.NodeStatus) []Event {
 	if before.State == after.State {
 		return nil
 	}

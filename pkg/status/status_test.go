@@ -67,6 +67,7 @@ func TestGroupConditions(t *testing.T) {
 		"given up":                  {change: func(f *GroupFacts) { f.Group.Status.FailedSince = &metav1.Time{Time: now} }, want: "True False False False FailoverThresholdExceeded"},
 		"addresses are not guarded": {change: func(f *GroupFacts) { f.Owner.Status.Agent.Guards = nil }, want: "True True True True Ready"},
 		"a watchdog guards instead": {change: func(f *GroupFacts) { f.Owner.Status.Agent.Guards = &v1alpha1.AgentGuards{Watchdog: true} }, want: "True True True False Ready"},
+		"its power can be cut":      {change: func(f *GroupFacts) { f.Model.NeedsFencing, f.PowerFencing = true, true }, want: "True True True False Ready"},
 		"a process without a proof": {change: func(f *GroupFacts) { f.Model.NeedsFencing = true }, want: "True True True True Ready"},
 	}
 	for name, tc := range cases {
@@ -86,7 +87,7 @@ func TestGroupConditions(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 			if again := Group(&GroupFacts{Group: withStatus(f.Group, st), Resources: f.Resources, Model: f.Model, View: f.View, Owner: f.Owner,
-				Invalid: f.Invalid, Note: f.Note, Now: now.Add(time.Hour)}); !cmp.Equal(st, again) {
+				Invalid: f.Invalid, Note: f.Note, PowerFencing: f.PowerFencing, Now: now.Add(time.Hour)}); !cmp.Equal(st, again) {
 				t.Errorf("nothing happened, and the status differs an hour later:\n%s", cmp.Diff(st, again))
 			}
 		})

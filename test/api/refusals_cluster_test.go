@@ -50,7 +50,12 @@ func TestNodeRefusals(t *testing.T) {
 		"availability":        {`{spec: {availability: Off}}`, []string{"spec.availability"}},
 		"negative capacity":   {`{spec: {capacity: {cpu: "-4"}}}`, []string{"spec.capacity", "negative"}},
 		"capacity not amount": {`{spec: {capacity: {cpu: four}}}`, []string{"spec.capacity"}},
-		"fencing level twice": {`{spec: {fencing: [{level: 1, driver: ipmi}, {level: 1, driver: pdu}]}}`, []string{"spec.fencing[1]", "Duplicate"}},
+		"fencing level twice": {`{spec: {fencing: [{level: 1, driver: fence_ipmilan}, {level: 1, driver: fence_apc}]}}`, []string{"spec.fencing[1]", "Duplicate"}},
+		"no fence agent":      {`{spec: {fencing: [{level: 1, driver: ../sh}]}}`, []string{"spec.fencing[0].driver"}},
+		"fencing action":      {`{spec: {fencing: [{level: 1, driver: fence_x, parameters: [{name: action, value: "on"}]}]}}`, []string{"spec.fencing[0].parameters", "Quorate sets action"}},
+		"fencing line break":  {`{spec: {fencing: [{level: 1, driver: fence_x, parameters: [{name: ip, value: "x\naction=on"}]}]}}`, []string{"spec.fencing[0].parameters", "line break"}},
+		"fencing timeout":     {`{spec: {fencing: [{level: 1, driver: fence_x, timeout: 11m}]}}`, []string{"spec.fencing[0].timeout", "at most 10m"}},
+		"fencing policy":      {`{spec: {fencingPolicy: Never}}`, []string{"spec.fencingPolicy"}},
 		"name too long":       {`{metadata: {name: a123456789012345678901234567890123456789012345678901234567890123}}`, []string{"metadata.name", "DNS label"}},
 	})
 }

@@ -25,6 +25,27 @@ var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.Affinity
   scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.AgentConfirmation
+  map:
+    fields:
+    - name: by
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: node
+      type:
+        scalar: string
+    - name: nodeID
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
 - name: com.github.quorate.quorate.api.v1alpha1.AgentDisk
   map:
     fields:
@@ -49,6 +70,60 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: visible
       type:
         scalar: boolean
+- name: com.github.quorate.quorate.api.v1alpha1.AgentFenceTarget
+  map:
+    fields:
+    - name: levels
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: associative
+    - name: node
+      type:
+        scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.AgentFencing
+  map:
+    fields:
+    - name: attempts
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+          elementRelationship: atomic
+    - name: cycles
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+          elementRelationship: atomic
+    - name: driver
+      type:
+        scalar: string
+    - name: failures
+      type:
+        scalar: numeric
+    - name: generation
+      type:
+        scalar: numeric
+    - name: level
+      type:
+        scalar: numeric
+    - name: message
+      type:
+        scalar: string
+    - name: node
+      type:
+        scalar: string
+    - name: nodeID
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.FencingState
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
 - name: com.github.quorate.quorate.api.v1alpha1.AgentGroup
   map:
     fields:
@@ -161,9 +236,25 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: bootID
       type:
         scalar: string
+    - name: canFence
+      type:
+        list:
+          elementType:
+            namedType: com.github.quorate.quorate.api.v1alpha1.AgentFenceTarget
+          elementRelationship: associative
+          keys:
+          - node
     - name: clusterID
       type:
         scalar: string
+    - name: confirmations
+      type:
+        list:
+          elementType:
+            namedType: com.github.quorate.quorate.api.v1alpha1.AgentConfirmation
+          elementRelationship: associative
+          keys:
+          - node
     - name: disks
       type:
         list:
@@ -172,6 +263,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - device
+    - name: fencings
+      type:
+        list:
+          elementType:
+            namedType: com.github.quorate.quorate.api.v1alpha1.AgentFencing
+          elementRelationship: associative
+          keys:
+          - node
     - name: forced
       type:
         scalar: boolean
@@ -836,6 +935,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timeout
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+- name: com.github.quorate.quorate.api.v1alpha1.FencingPolicy
+  scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.FencingState
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.FileShare
   map:
     fields:
@@ -1217,6 +1320,33 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: network
       type:
         scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.NodeFencing
+  map:
+    fields:
+    - name: by
+      type:
+        scalar: string
+    - name: driver
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: level
+      type:
+        scalar: numeric
+    - name: proof
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ProofType
+    - name: reason
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: token
+      type:
+        scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.NodeRole
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.NodeSpec
@@ -1259,12 +1389,20 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - level
+    - name: fencingPolicy
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.FencingPolicy
+      default: WhenNeeded
     - name: hostName
       type:
         scalar: string
     - name: maintenance
       type:
         scalar: boolean
+    - name: powerAfterFencing
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.PowerState
+      default: true
     - name: role
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.NodeRole
@@ -1289,6 +1427,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: fencing
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.NodeFencing
     - name: generation
       type:
         scalar: numeric
@@ -1394,6 +1535,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
 - name: com.github.quorate.quorate.api.v1alpha1.PortRuleMode
+  scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.PowerState
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.PreemptionPolicy
   scalar: string

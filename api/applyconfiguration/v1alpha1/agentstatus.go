@@ -46,6 +46,12 @@ type AgentStatusApplyConfiguration struct {
 	Images []AgentImageApplyConfiguration `json:"images,omitempty"`
 	// problems are what the agent cannot do, and why.
 	Problems []AgentProblemApplyConfiguration `json:"problems,omitempty"`
+	// canFence are the other nodes whose power can be cut from this host.
+	CanFence []AgentFenceTargetApplyConfiguration `json:"canFence,omitempty"`
+	// fencings are what this agent did to cut other nodes' power.
+	Fencings []AgentFencingApplyConfiguration `json:"fencings,omitempty"`
+	// confirmations are what operators have confirmed on this host.
+	Confirmations []AgentConfirmationApplyConfiguration `json:"confirmations,omitempty"`
 	// groups are the groups of which something is, or was, on the host.
 	Groups []AgentGroupApplyConfiguration `json:"groups,omitempty"`
 }
@@ -231,6 +237,45 @@ func (b *AgentStatusApplyConfiguration) WithProblems(values ...*AgentProblemAppl
 			panic("nil value passed to WithProblems")
 		}
 		b.Problems = append(b.Problems, *values[i])
+	}
+	return b
+}
+
+// WithCanFence adds the given value to the CanFence field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the CanFence field.
+func (b *AgentStatusApplyConfiguration) WithCanFence(values ...*AgentFenceTargetApplyConfiguration) *AgentStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithCanFence")
+		}
+		b.CanFence = append(b.CanFence, *values[i])
+	}
+	return b
+}
+
+// WithFencings adds the given value to the Fencings field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Fencings field.
+func (b *AgentStatusApplyConfiguration) WithFencings(values ...*AgentFencingApplyConfiguration) *AgentStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithFencings")
+		}
+		b.Fencings = append(b.Fencings, *values[i])
+	}
+	return b
+}
+
+// WithConfirmations adds the given value to the Confirmations field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Confirmations field.
+func (b *AgentStatusApplyConfiguration) WithConfirmations(values ...*AgentConfirmationApplyConfiguration) *AgentStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithConfirmations")
+		}
+		b.Confirmations = append(b.Confirmations, *values[i])
 	}
 	return b
 }

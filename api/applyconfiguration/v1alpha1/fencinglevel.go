@@ -9,17 +9,18 @@ import (
 // FencingLevelApplyConfiguration represents a declarative configuration of the FencingLevel type for use
 // with apply.
 //
-// FencingLevel is one way to cut a node's power.
+// FencingLevel is one way to cut a node's power: one device. It has worked when the device's status says off.
 type FencingLevelApplyConfiguration struct {
 	// level orders the ways, lowest first.
 	Level *int32 `json:"level,omitempty"`
-	// driver is the name of the fencing driver.
+	// driver is the name of a fence agent of the ClusterLabs project, such as fence_ipmilan. It has to be installed on the nodes that
+	// are to fence this one, and to cut power: agents that cut off storage or a network port are refused.
 	Driver *string `json:"driver,omitempty"`
-	// parameters of the driver.
+	// parameters of the driver, by the names that its metadata has; action is not one of them. Secrets belong into secretRef.
 	Parameters []NameValueApplyConfiguration `json:"parameters,omitempty"`
-	// secretRef names the Secret that holds the driver's credentials.
+	// secretRef names a Secret whose data are further parameters, such as password. Agents need to be allowed to read it.
 	SecretRef *SecretReferenceApplyConfiguration `json:"secretRef,omitempty"`
-	// timeout of the level; default 60s.
+	// timeout of the level, for switching off and for the confirmation together; default 60s.
 	Timeout *v1.Duration `json:"timeout,omitempty"`
 }
 

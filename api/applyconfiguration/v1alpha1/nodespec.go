@@ -33,8 +33,12 @@ type NodeSpecApplyConfiguration struct {
 	Capacity *apiv1alpha1.Quantities `json:"capacity,omitempty"`
 	// faultDomain names what fails together, such as a rack. Behaviour comes later.
 	FaultDomain *string `json:"faultDomain,omitempty"`
-	// fencing are the levels of power fencing, tried in order. Behaviour comes later.
+	// fencing are the levels of power fencing, tried in order until one has worked. A node without any is never fenced.
 	Fencing []FencingLevelApplyConfiguration `json:"fencing,omitempty"`
+	// fencingPolicy says which losses of the node are a reason to cut its power.
+	FencingPolicy *apiv1alpha1.FencingPolicy `json:"fencingPolicy,omitempty"`
+	// powerAfterFencing says whether the host is switched on again when it was seen off.
+	PowerAfterFencing *apiv1alpha1.PowerState `json:"powerAfterFencing,omitempty"`
 }
 
 // NodeSpecApplyConfiguration constructs a declarative configuration of the NodeSpec type for use with
@@ -146,5 +150,21 @@ func (b *NodeSpecApplyConfiguration) WithFencing(values ...*FencingLevelApplyCon
 		}
 		b.Fencing = append(b.Fencing, *values[i])
 	}
+	return b
+}
+
+// WithFencingPolicy sets the FencingPolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the FencingPolicy field is set to the value of the last call.
+func (b *NodeSpecApplyConfiguration) WithFencingPolicy(value apiv1alpha1.FencingPolicy) *NodeSpecApplyConfiguration {
+	b.FencingPolicy = &value
+	return b
+}
+
+// WithPowerAfterFencing sets the PowerAfterFencing field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PowerAfterFencing field is set to the value of the last call.
+func (b *NodeSpecApplyConfiguration) WithPowerAfterFencing(value apiv1alpha1.PowerState) *NodeSpecApplyConfiguration {
+	b.PowerAfterFencing = &value
 	return b
 }

@@ -31,6 +31,8 @@ type NodeStatusApplyConfiguration struct {
 	UngracefulExits []v1.Time `json:"ungracefulExits,omitempty"`
 	// conditions tell the node's health.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// fencing is the latest proof that a life of the node is over because the host is off.
+	Fencing *NodeFencingApplyConfiguration `json:"fencing,omitempty"`
 	// agent is what the host's agent reports; only the agent writes it.
 	Agent *AgentStatusApplyConfiguration `json:"agent,omitempty"`
 }
@@ -117,6 +119,14 @@ func (b *NodeStatusApplyConfiguration) WithConditions(values ...*metav1.Conditio
 		}
 		b.Conditions = append(b.Conditions, *values[i])
 	}
+	return b
+}
+
+// WithFencing sets the Fencing field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Fencing field is set to the value of the last call.
+func (b *NodeStatusApplyConfiguration) WithFencing(value *NodeFencingApplyConfiguration) *NodeStatusApplyConfiguration {
+	b.Fencing = value
 	return b
 }
 

@@ -119,6 +119,8 @@ func setNode(h *host, k, v string) error {
 		h.Reported = v == "yes"
 	case "guards":
 		h.GuardsAddresses = v == "yes"
+	case "power":
+		h.PowerFencing = v == "yes"
 	case "watchdog":
 		h.Watchdog = v == "yes"
 	case "hides":
