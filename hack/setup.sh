@@ -11,6 +11,7 @@ wanted=(
   "mount:/usr/bin/mount /bin/mount"
   "curl:/usr/bin/curl"
   "procps:/usr/bin/ps /bin/ps"
+  "iputils-ping:/usr/bin/ping /bin/ping"
   "fence-agents:/usr/sbin/fence_dummy"
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"

@@ -36,6 +36,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AgentPeerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentProblem"):
 		return &apiv1alpha1.AgentProblemApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentScheduling"):
+		return &apiv1alpha1.AgentSchedulingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentStatus"):
 		return &apiv1alpha1.AgentStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentView"):

@@ -57,6 +57,16 @@ type AgentStatus struct {
 	// guards says what stops this host when its agent does not.
 	// +optional
 	Guards *AgentGuards `json:"guards,omitempty"`
+	// scheduling says how the host keeps the agent's latency under load.
+	// +optional
+	Scheduling *AgentScheduling `json:"scheduling,omitempty"`
+	// heartbeatKeys are the ids of the keys that the agent accepts in heartbeats, newest first. An id tells nothing of its key. A
+	// rotation has arrived when all Nodes show the same first one.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:MaxLength=8
+	HeartbeatKeys []string `json:"heartbeatKeys,omitempty"`
 	// peers is how the agent hears each other node, by network.
 	// +optional
 	// +listType=map
@@ -179,6 +189,34 @@ type AgentGuards struct {
 	// guardian says that the guardian process runs, which stops everything when the agent cannot.
 	// +optional
 	Guardian bool `json:"guardian,omitempty"`
+}
+
+// AgentPriority is how the host's kernel serves the agent's threads.
+// +kubebuilder:validation:Enum=Realtime;Nice;Ordinary
+type AgentPriority string
+
+// Priorities of the agent.
+const (
+	// PriorityRealtime is served before all ordinary processes.
+	PriorityRealtime AgentPriority = "Realtime"
+	// PriorityNice gets the largest share of the CPU that an ordinary process can have.
+	PriorityNice AgentPriority = "Nice"
+	// PriorityOrdinary is as any other process.
+	PriorityOrdinary AgentPriority = "Ordinary"
+)
+
+// AgentScheduling says how the host keeps the agent's latency under load.
+type AgentScheduling struct {
+	// priority of the agent's threads.
+	// +required
+	Priority AgentPriority `json:"priority"`
+	// memoryLocked says that the agent's memory is never swapped out.
+	// +optional
+	MemoryLocked bool `json:"memoryLocked,omitempty"`
+	// message says what the host has refused.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // LinkState is Up or Down, with hysteresis.

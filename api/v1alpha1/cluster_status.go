@@ -131,4 +131,8 @@ type ClusterNetworkStatus struct {
 	// state of the network.
 	// +required
 	State NetworkState `json:"state"`
+	// message names the pairs of nodes that the network does not connect, the first few of them.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
 }

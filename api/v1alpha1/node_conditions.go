@@ -50,8 +50,6 @@ const (
 	ProblemWrongKey = "WrongKey"
 	// ProblemOtherVersion: the agent of a peer speaks no version of the heartbeat protocol that this one understands.
 	ProblemOtherVersion = "OtherVersion"
-	// ProblemKeyRotation: a rotation of the heartbeat key has not arrived at a peer yet; the key before has to stay in the Secret.
-	ProblemKeyRotation = "KeyRotation"
 	// ProblemNoKey: the heartbeat key cannot be read.
 	ProblemNoKey = "NoKey"
 	// ProblemMissingTool: a program that a resource needs is not on the host.

@@ -65,8 +65,12 @@ func printTable(w io.Writer, s *nodeagent.LocalStatus) error {
 	row("Acting / keeping", fmt.Sprintf("%v / %v, lease left %s", s.Acting, s.Keeping, s.LeaseLeft))
 	row("Vote record", s.Record)
 	row("Reaches the API", fmt.Sprintf("%v, reporter %s", s.ReachesAPI, s.Reporter))
+	row("Heartbeat keys", strings.Join(s.Keys, ", "))
 	for _, p := range s.Peers {
-		row("Peer", fmt.Sprintf("%s on %s: %s", p.Node, p.Network, p.State))
+		row("Peer", fmt.Sprintf("%s speaks protocol version %d (understands %s), accepts key: %s", p.Node, p.Speaks, p.Understands, p.Key))
+	}
+	for _, l := range s.Links {
+		row("Link", fmt.Sprintf("%s on %s: %s, loss %s, round trip %s +- %s", l.Node, l.Network, l.State, l.RecentLoss, l.RoundTrip, l.Jitter))
 	}
 	for _, g := range s.Groups {
 		row("Group", fmt.Sprintf("%s epoch %d: %s", g.Group, g.Epoch, g.State))

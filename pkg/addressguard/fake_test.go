@@ -35,6 +35,8 @@ func TestFake(t *testing.T) {
 	want(addressguard.Leased)
 	must(t, f.Silence())
 	want(addressguard.Silent)
+	must(t, f.Resume(3*time.Second))
+	want(addressguard.Leased)
 	must(t, f.Remove(ip))
 	want(addressguard.Unmanaged)
 }

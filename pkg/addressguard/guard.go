@@ -35,6 +35,9 @@ type Guard interface {
 	// Renew lets all addresses pass until the given moment, but those whose lease has ended: then it renews the others and
 	// returns ErrSilent.
 	Renew(until time.Duration) error
+	// Resume is Renew for a lease that begins anew before anything was stopped, as when a challenge for the witness is won (rule R8):
+	// it lets the Silent addresses pass again, too.
+	Resume(until time.Duration) error
 	// Silence ends the lease of every address now.
 	Silence() error
 	State(ip netip.Addr) State
@@ -100,6 +103,17 @@ func (f *Fake) Renew(until time.Duration) error {
 		f.leases[ip] = until
 	}
 	return err
+}
+
+// Resume implements Guard.
+func (f *Fake) Resume(until time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = until
+	for ip := range f.leases {
+		f.leases[ip] = until
+	}
+	return nil
 }
 
 // Silence implements Guard.

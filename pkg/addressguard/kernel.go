@@ -161,6 +161,25 @@ func (k *Kernel) Remove(ip netip.Addr) error {
 func (k *Kernel) Renew(until time.Duration) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.renewAll(until)
+}
+
+// Resume implements Guard.
+func (k *Kernel) Resume(until time.Duration) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.sync(); err != nil {
+		return err
+	}
+	for ip, s := range k.state {
+		if s == Silent {
+			k.state[ip] = Waiting
+		}
+	}
+	return k.renewAll(until)
+}
+
+func (k *Kernel) renewAll(until time.Duration) error {
 	k.until = until
 	start := k.now()
 	if len(k.state) == 0 {

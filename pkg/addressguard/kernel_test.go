@@ -179,6 +179,10 @@ func TestLeaseO13(t *testing.T) {
 			if c.ask(20*time.Millisecond) || k.State(ip) != addressguard.Silent {
 				t.Errorf("the address answers after Silence (%s)", k.State(ip))
 			}
+			must(t, k.Resume(addressguard.BootTime()+2*time.Second))
+			if !c.ask(200*time.Millisecond) || k.State(ip) != addressguard.Leased {
+				t.Errorf("the address does not answer under a lease that begins anew (%s)", k.State(ip))
+			}
 			must(t, k.Remove(ip))
 			c.forget()
 			if !c.ask(200 * time.Millisecond) {

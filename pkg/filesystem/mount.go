@@ -64,6 +64,18 @@ func FindMounts(path string) ([]Mounted, error) {
 	return all, nil
 }
 
+// Vacant says that nothing is mounted at the path.
+func Vacant(path string) error {
+	m, found, err := FindMount(path)
+	if err != nil {
+		return err
+	}
+	if found {
+		return fmt.Errorf("%s is mounted on %s already: unmount it, or choose another mountPath", m.Source, path)
+	}
+	return nil
+}
+
 // mountPoint makes the mount point, and refuses one behind a symbolic link: the kernel would mount elsewhere than where the mount is
 // looked for when the disk has to be taken away.
 func mountPoint(path string) error {

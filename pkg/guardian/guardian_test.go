@@ -31,10 +31,15 @@ type cgroupType struct {
 	mu    sync.Mutex
 	order []string
 	hangs map[string]bool
+	// first is called at the first Terminate.
+	first func()
 }
 
 func (c *cgroupType) Terminate(ctx context.Context, inst *resourcetype.Instance) error {
 	c.mu.Lock()
+	if c.first != nil && len(c.order) == 0 {
+		c.first()
+	}
 	c.order = append(c.order, inst.Resource.Name)
 	hangs := c.hangs[inst.Resource.Name]
 	c.mu.Unlock()
@@ -246,6 +251,14 @@ func (b *bed) untilStuck(from time.Duration) {
 
 func TestHungAgentIsKilledAndAllIsStoppedInTime(t *testing.T) {
 	b := newBed(t)
+	b.typ.first = func() {
+		if lock, err := runstate.ReadLock(b.runDir); err != nil || !lock.Burns(3) {
+			t.Errorf("O11: it acts under the lock %+v, %v", lock, err)
+		}
+		if stat, err := os.ReadFile(filepath.Join("/proc", jsonNumber(b.agent.Process.Pid), "stat")); err == nil && !zombie(stat) {
+			t.Error("O11: it acts while the agent lives")
+		}
+	}
 	b.write(nil)
 	end := runstate.BootTime() + 200*time.Millisecond
 	b.guard()
@@ -429,7 +442,7 @@ func TestOnlyOneGuardian(t *testing.T) {
 func TestChildrenOfTheAgentAreKilled(t *testing.T) {
 	b := newBed(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	b.agent = b.spawn(nil, "setsid sh -c 'echo $$ > "+pidFile+"; exec sleep 1000' & wait")
+	b.agent = b.spawn(nil, "sh -c \"setsid sh -c 'echo \\$\\$ > "+pidFile+"; exec sleep 1000' & wait\" & wait")
 	var pid int
 	deadline := time.Now().Add(time.Second)
 	for pid == 0 && time.Now().Before(deadline) {

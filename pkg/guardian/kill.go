@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +29,8 @@ func alive(l runstate.Lease) bool {
 	return err == nil && started == l.StartTime
 }
 
-// kill ends the agent that the lease names, and its children, such as a file-system check: those of its children that are resources
-// are stopped next in any case.
+// kill ends the agent that the lease names, and all that descends from it, such as a file-system check: those that are resources are
+// stopped next in any case. (Its control group may hold more than the agent, in a pod or a session, and is not the guardian's to kill.)
 func kill(ctx context.Context, l runstate.Lease, log logr.Logger) {
 	if l.PID <= 0 || l.PID == os.Getpid() {
 		return
@@ -43,7 +44,7 @@ func kill(ctx context.Context, l runstate.Lease, log logr.Logger) {
 	if !alive(l) {
 		return
 	}
-	children := childrenOf(l.PID)
+	children := descendantsOf(l.PID)
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		log.Error(err, "killing the agent", "pid", l.PID)
 	}
@@ -64,6 +65,19 @@ func kill(ctx context.Context, l runstate.Lease, log logr.Logger) {
 			return
 		}
 	}
+}
+
+// descendantsOf lists the children of the process, theirs, and so on.
+func descendantsOf(pid int) []int {
+	all := childrenOf(pid)
+	for i := 0; i < len(all); i++ {
+		for _, child := range childrenOf(all[i]) {
+			if !slices.Contains(all, child) {
+				all = append(all, child)
+			}
+		}
+	}
+	return all
 }
 
 // childrenOf lists the children of all threads of the process.

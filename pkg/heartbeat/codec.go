@@ -143,6 +143,9 @@ func (c *Codec) Append(b []byte, d *Datagram, key int) ([]byte, error) {
 	start := len(b)
 	switch d.Version {
 	case legacyVersion:
+		if err := expressible(&d.Message); err != nil {
+			return nil, fmt.Errorf("heartbeat: %w", err)
+		}
 		b = appendVersion1(appendPrefix(b, c.clusterID), &d.Message)
 	default:
 		var err error

@@ -78,6 +78,20 @@ func large() membership.Message {
 	return m
 }
 
+// in is what a version can say of a message.
+func in(version uint8, m membership.Message) membership.Message {
+	if version != legacyVersion {
+		return m
+	}
+	m.ReachesWitness, m.CannotServe, m.Acting, m.Suspended, m.Claim = false, false, false, model.ViewID{}, nil
+	if m.Tentative != nil {
+		tentative := *m.Tentative
+		tentative.Witness, tentative.WitnessOnly, tentative.Forced = 0, false, false
+		m.Tentative = &tentative
+	}
+	return m
+}
+
 // datagram puts a message into the envelope in which the codec would send it.
 func datagram(c *Codec, version uint8, m membership.Message) *Datagram {
 	return &Datagram{Message: m, Envelope: Envelope{
@@ -101,7 +115,7 @@ func TestCodecRoundTrip(t *testing.T) {
 		var got Datagram
 		for _, name := range []string{"full", "bare", "large", "bare", "full"} {
 			t.Run(fmt.Sprintf("version %d %s", version, name), func(t *testing.T) {
-				want := datagram(c, version, map[string]membership.Message{"full": full(), "bare": bare(), "large": large()}[name])
+				want := datagram(c, version, in(version, map[string]membership.Message{"full": full(), "bare": bare(), "large": large()}[name]))
 				if version == legacyVersion {
 					want.Understood, want.Keys = Versions{}, nil
 				} else if name == "full" {
@@ -133,15 +147,13 @@ func TestCodecGolden(t *testing.T) {
 	for version, want := range map[uint8]string{
 		1: strings.Join([]string{
 			"51524842", "01", "1122334455667788", // magic, version, cluster
-			"0002", "0fff", // sender, flags
+			"0002", "007f", // sender, flags
 			"07", "03", "ac02", "8094ebdc03", "0c", // incarnation, generation, sequence, hold, highest view
 			"02", "01" + "03" + "04" + "04" + "f0a204", "03" + "00" + "01" + "01" + "09", // heard
 			"03", "0104", "0203", "0301", // proposal
 			"0c", "01", "02", "0104", "0203", // view
 			"09", "01", "00", "03", "010203", // committed
-			"0c", "01", "07", "63", "02", "0102", // tentative
-			"0b", "01", // suspended from
-			"63", "80cee4cd02", "0c01", "0901", // claim: witness, remaining, view, record
+			"0c", "01", "00", "02", "0102", // tentative
 		}, ""),
 		2: strings.Join([]string{
 			"51524842", "02", "01", "02", "1122334455667788", // magic, version, lowest, highest, cluster
@@ -159,7 +171,7 @@ func TestCodecGolden(t *testing.T) {
 			"63", "80cee4cd02", "0c01", "0901", // claim: witness, remaining, view, record
 		}, ""),
 	} {
-		d := datagram(c, version, full())
+		d := datagram(c, version, in(version, full()))
 		d.Echoes = []Echo{{Peer: 3, Sequence: 11, Age: 120 * time.Millisecond}}
 		got, err := c.Append(nil, d, 0)
 		if err != nil {
@@ -186,7 +198,7 @@ func sign(body, key []byte) []byte {
 func TestCodecRefuses(t *testing.T) {
 	const cluster = 0x1122334455667788
 	c := codec(t, cluster, keyA)
-	legacy, good := encode(t, c, 1, full()), encode(t, c, 2, full())
+	legacy, good := encode(t, c, 1, in(1, full())), encode(t, c, 2, full())
 	change := func(whole []byte, at int, to byte) []byte {
 		b := bytes.Clone(whole[:len(whole)-macSize])
 		b[at] = to
@@ -258,6 +270,26 @@ func TestCodecOtherVersion(t *testing.T) {
 	}
 }
 
+// TestVersion1Refuses: what version 1 cannot say and a peer has to know is refused, not left out.
+func TestVersion1Refuses(t *testing.T) {
+	c := codec(t, 1, keyA)
+	for name, change := range map[string]func(*membership.Message){
+		"a witness that votes":  func(m *membership.Message) { m.Committed.Witness = 7 },
+		"forced quorum":         func(m *membership.Message) { m.Tentative.Forced = true },
+		"a claim":               func(m *membership.Message) { m.Claim = full().Claim },
+		"suspended from a view": func(m *membership.Message) { m.Suspended = full().Suspended },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := in(1, full())
+			change(&m)
+			if _, err := c.Append(nil, datagram(c, 1, m), 0); err == nil {
+				t.Error("it was encoded in version 1")
+			}
+			encode(t, c, 2, m)
+		})
+	}
+}
+
 func TestVersionsCommon(t *testing.T) {
 	for _, tc := range []struct {
 		a, b Versions
@@ -312,10 +344,10 @@ func TestCodecRefusesToSend(t *testing.T) {
 		"voter out of range": func(m *membership.Message) { m.Tentative.Voters[1] = model.MaxNodeID + 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := full()
-			change(&m)
 			c := codec(t, 1, keyA)
 			for version := Supported.Lowest; version <= Supported.Highest; version++ {
+				m := in(version, full())
+				change(&m)
 				if _, err := c.Append(nil, datagram(c, version, m), 0); err == nil {
 					t.Errorf("it was encoded in version %d", version)
 				}
@@ -335,7 +367,7 @@ func FuzzDecode(f *testing.F) {
 	c := codec(f, 1, keyA)
 	for version := Supported.Lowest; version <= Supported.Highest; version++ {
 		for _, m := range []membership.Message{full(), bare(), large()} {
-			encoded := encode(f, c, version, m)
+			encoded := encode(f, c, version, in(version, m))
 			f.Add(encoded[:len(encoded)-macSize])
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/quorate/quorate/pkg/quorum"
 )
 
-// The flags are the same in all versions so far.
+// Version 1 knows the first of the message's flags only.
 
 func flagsOf(m *membership.Message) uint16 {
 	var flags uint16
@@ -31,10 +31,10 @@ func flagsOf(m *membership.Message) uint16 {
 	return flags
 }
 
-// messageFlags reads them into a message, and returns them for what they say of the rest of the body.
-func (r *reader) messageFlags(m *membership.Message) uint16 {
+// messageFlags reads those below end into a message, and returns them for what they say of the rest of the body.
+func (r *reader) messageFlags(m *membership.Message, end uint16) uint16 {
 	flags := r.uint16()
-	r.failed = r.failed || flags >= flagsEnd
+	r.failed = r.failed || flags >= end
 	m.NotReady, m.Leaving = flags&flagNotReady != 0, flags&flagLeaving != 0
 	m.Released, m.ReachesAPI = flags&flagReleased != 0, flags&flagReachesAPI != 0
 	m.ReachesWitness, m.CannotServe = flags&flagReachesWitness != 0, flags&flagCannotServe != 0

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Why a datagram is dropped. Test with errors.Is.
@@ -20,8 +18,10 @@ var (
 	ErrCluster = errors.New("another cluster's datagram")
 	// ErrForged: its authentication fits none of the keys.
 	ErrForged = errors.New("authentication failed")
-	// ErrReplayed: not newer than what was heard from the same node on the same network.
-	ErrReplayed = errors.New("replayed or late")
+	// ErrReplayed: heard before from the same node on the same network, or older than anybody waits for.
+	ErrReplayed = errors.New("repeated or replayed")
+	// ErrLate: a later one of the same node has overtaken it on the same network.
+	ErrLate = errors.New("overtaken by a later one")
 	// ErrUnknown: from a node that is not configured, or from oneself.
 	ErrUnknown = errors.New("unknown sender")
 )
@@ -36,12 +36,13 @@ var reasons = []struct {
 	{ErrCluster, "OtherCluster"},
 	{ErrForged, "Forged"},
 	{ErrReplayed, "Replayed"},
+	{ErrLate, "Late"},
 	{ErrUnknown, "UnknownSender"},
 }
 
 // Drop is what a Stats tells of one reason.
 type Drop struct {
-	// Reason is Garbled, OtherVersion, OtherCluster, Forged, Replayed or UnknownSender.
+	// Reason is Garbled, OtherVersion, OtherCluster, Forged, Replayed, Late or UnknownSender.
 	Reason string
 	Count  uint64
 	// LastAt is when the last one came (time since boot), LastFrom and Network where from; zero when none did.
@@ -53,7 +54,9 @@ type Drop struct {
 // Stats counts datagrams since the start of the process.
 type Stats struct {
 	Sent, SendErrors, Received uint64
-	Drops                      []Drop
+	// SentBytes and ReceivedBytes are without the headers of UDP and IP.
+	SentBytes, ReceivedBytes uint64
+	Drops                    []Drop
 }
 
 // Drop returns the figures of one reason.
@@ -68,7 +71,7 @@ func (s Stats) Drop(reason string) Drop {
 
 // counters are written by the loop and read by anybody.
 type counters struct {
-	sent, sendErrors, received atomic.Uint64
+	sent, sendErrors, received, sentBytes, receivedBytes atomic.Uint64
 
 	mu    sync.Mutex
 	drops []Drop
@@ -80,6 +83,16 @@ func newCounters() *counters {
 		c.drops[i].Reason = r.name
 	}
 	return c
+}
+
+func (c *counters) send(size int) {
+	c.sent.Add(1)
+	c.sentBytes.Add(uint64(size))
+}
+
+func (c *counters) hear(size int) {
+	c.received.Add(1)
+	c.receivedBytes.Add(uint64(size))
 }
 
 func (c *counters) drop(err error, now time.Duration, from netip.Addr, network string) {
@@ -100,38 +113,6 @@ func (c *counters) stats() Stats {
 	defer c.mu.Unlock()
 	return Stats{
 		Sent: c.sent.Load(), SendErrors: c.sendErrors.Load(), Received: c.received.Load(),
-		Drops: append([]Drop(nil), c.drops...),
-	}
-}
-
-var (
-	descSent = prometheus.NewDesc("quorate_heartbeat_datagrams_sent_total",
-		"Heartbeat datagrams that were handed to the kernel, counted once for each network.", nil, nil)
-	descSendErrors = prometheus.NewDesc("quorate_heartbeat_send_errors_total",
-		"Heartbeat datagrams that the kernel refused to send.", nil, nil)
-	descReceived = prometheus.NewDesc("quorate_heartbeat_datagrams_received_total",
-		"Heartbeat datagrams that were accepted.", nil, nil)
-	descDropped = prometheus.NewDesc("quorate_heartbeat_datagrams_dropped_total",
-		"Heartbeat datagrams that were dropped, by reason.", []string{"reason"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (t *Transport) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSent, descSendErrors, descReceived, descDropped} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector; it may run beside the loop that owns the transport.
-func (t *Transport) Collect(ch chan<- prometheus.Metric) {
-	s := t.Stats()
-	counter := func(desc *prometheus.Desc, value uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
-	}
-	counter(descSent, s.Sent)
-	counter(descSendErrors, s.SendErrors)
-	counter(descReceived, s.Received)
-	for _, d := range s.Drops {
-		counter(descDropped, d.Count, d.Reason)
+		SentBytes: c.sentBytes.Load(), ReceivedBytes: c.receivedBytes.Load(), Drops: append([]Drop(nil), c.drops...),
 	}
 }

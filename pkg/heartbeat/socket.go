@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxDatagram is the largest datagram that is sent or read. A cluster of 64 nodes needs about 1.5 KiB.
+// maxDatagram is the largest datagram that is sent or read. A cluster of 64 nodes needs less than what fits into one Ethernet frame
+// (TestDatagramSize); a larger one would still arrive, in fragments.
 const maxDatagram = 8192
 
 // socket is bound to the node's own address on one network.
@@ -22,6 +24,15 @@ type socket struct {
 	rearm chan struct{}
 	done  chan struct{}
 	ipv4  bool
+
+	// The functions are made once and work on the fields below: one made for each datagram would be garbage.
+	receive, transmit func(fd uintptr)
+	buffer            []byte
+	from              unix.RawSockaddrAny
+	size              int
+	outgoing          []byte
+	to                unix.Sockaddr
+	err               error
 }
 
 // listen binds to the address; the error is the kernel's, such as EADDRNOTAVAIL while the address is not there yet.
@@ -45,21 +56,24 @@ func listen(local netip.AddrPort) (*socket, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listening on %s: %w", local, err), udp.Close())
 	}
-	return &socket{
+	s := &socket{
 		conn: udp, raw: raw, rearm: make(chan struct{}, 1), done: make(chan struct{}), ipv4: local.Addr().Unmap().Is4(),
-	}, nil
+	}
+	s.receive = func(fd uintptr) { s.size, s.err = recvfrom(fd, s.buffer, &s.from) }
+	s.transmit = func(fd uintptr) { s.err = unix.Sendto(int(fd), s.outgoing, unix.MSG_DONTWAIT, s.to) }
+	return s, nil
 }
 
 // watch signals wake whenever there is something to read, and leaves the reading to the loop: so whatever is in the kernel's buffer
 // when a frozen host thaws is read before the loop looks at any timer, and nothing is under way in another goroutine.
 func (s *socket) watch(wake chan<- struct{}) {
 	var peek [1]byte
+	readable := func(fd uintptr) bool {
+		_, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&peek[0])), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	}
 	for {
-		err := s.raw.Read(func(fd uintptr) bool {
-			_, _, err := unix.Recvfrom(int(fd), peek[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
-		})
-		if err != nil {
+		if err := s.raw.Read(readable); err != nil {
 			return // closed
 		}
 		select {
@@ -74,24 +88,39 @@ func (s *socket) watch(wake chan<- struct{}) {
 	}
 }
 
-// read returns the next datagram that the kernel has, without waiting; ok is false when there is none.
-func (s *socket) read(buffer []byte) (n int, from netip.AddrPort, ok bool) {
-	err := s.raw.Control(func(fd uintptr) {
-		for {
-			var sa unix.Sockaddr
-			var err error
-			n, sa, err = unix.Recvfrom(int(fd), buffer, unix.MSG_DONTWAIT)
-			switch {
-			case errors.Is(err, unix.EINTR):
-				continue
-			case err != nil:
-				return
-			}
-			from, ok = addrPort(sa), true
-			return
+// read returns the size of the next datagram that the kernel has, without waiting; ok is false when there is none.
+func (s *socket) read(buffer []byte) (n int, ok bool) {
+	s.buffer = buffer
+	err := s.raw.Control(s.receive)
+	return s.size, err == nil && s.err == nil
+}
+
+// sender is where the datagram that was read last came from.
+func (s *socket) sender() netip.Addr {
+	switch s.from.Addr.Family {
+	case unix.AF_INET:
+		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&s.from)).Addr)
+	case unix.AF_INET6:
+		return netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&s.from)).Addr).Unmap()
+	default:
+		return netip.Addr{}
+	}
+}
+
+// recvfrom is unix.Recvfrom without an address on the heap.
+func recvfrom(fd uintptr, buffer []byte, from *unix.RawSockaddrAny) (int, error) {
+	for {
+		size := uint32(unix.SizeofSockaddrAny)
+		n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)),
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(from)), uintptr(unsafe.Pointer(&size)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
 		}
-	})
-	return n, from, ok && err == nil
+	}
 }
 
 // drained tells the watcher that the loop has read everything.
@@ -103,17 +132,12 @@ func (s *socket) drained() {
 }
 
 // send never waits: a datagram that the kernel has no room for is lost, as on the wire.
-func (s *socket) send(datagram []byte, to netip.AddrPort) error {
-	var inner error
-	if err := s.raw.Control(func(fd uintptr) {
-		inner = unix.Sendto(int(fd), datagram, unix.MSG_DONTWAIT, sockaddr(to, s.ipv4))
-	}); err != nil {
-		return fmt.Errorf("sending to %s: %w", to, err)
+func (s *socket) send(datagram []byte, to unix.Sockaddr) error {
+	s.outgoing, s.to = datagram, to
+	if err := s.raw.Control(s.transmit); err != nil {
+		return err
 	}
-	if inner != nil {
-		return fmt.Errorf("sending to %s: %w", to, inner)
-	}
-	return nil
+	return s.err
 }
 
 func (s *socket) close() {
@@ -127,15 +151,4 @@ func sockaddr(to netip.AddrPort, ipv4 bool) unix.Sockaddr {
 		return &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().Unmap().As4()}
 	}
 	return &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
-	default:
-		return netip.AddrPort{}
-	}
 }

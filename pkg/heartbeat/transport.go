@@ -1,7 +1,6 @@
 package heartbeat
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -39,7 +38,7 @@ type Config struct {
 	Self      model.NodeID
 	// Port is the UDP port on all nodes; 0 means DefaultPort.
 	Port uint16
-	// Keys authenticate: the first one signs, all are accepted (two during a rotation).
+	// Keys authenticate: all are accepted, the newest is first (two during a rotation).
 	Keys [][]byte
 	// Silence is after how long a link is Down (T = threshold x interval).
 	Silence  time.Duration
@@ -48,18 +47,17 @@ type Config struct {
 	Versions Versions
 }
 
-// Transport sends and receives on all internal networks. One goroutine owns it; only Stats, Describe and Collect may be called by others.
+// Transport sends and receives on all internal networks. One goroutine owns it; only Stats may be called by others.
 type Transport struct {
 	log      logr.Logger
 	now      func() time.Duration
 	cfg      Config
 	codec    *Codec
 	wake     chan struct{}
-	sockets  map[string]*socket
-	local    map[string]netip.AddrPort
-	retry    map[string]time.Duration
+	routes   []*route
 	links    links
 	peers    peers
+	sent     history
 	counters *counters
 	buffer   [maxDatagram + 1]byte
 	received Datagram
@@ -70,8 +68,7 @@ type Transport struct {
 // NewTransport returns a transport that is silent and deaf until it is configured. now is CLOCK_BOOTTIME.
 func NewTransport(now func() time.Duration, log logr.Logger) *Transport {
 	return &Transport{
-		log: log, now: now, wake: make(chan struct{}, 1), sockets: map[string]*socket{}, local: map[string]netip.AddrPort{},
-		retry: map[string]time.Duration{}, links: links{}, peers: peers{}, counters: newCounters(),
+		log: log, now: now, wake: make(chan struct{}, 1), links: links{}, peers: peers{}, counters: newCounters(),
 	}
 }
 
@@ -87,53 +84,52 @@ func (t *Transport) Configure(cfg Config) error {
 	if cfg.Port == 0 {
 		cfg.Port = DefaultPort
 	}
-	wanted := map[string]netip.AddrPort{}
-	for _, n := range cfg.Networks {
-		wanted[n.Name] = netip.AddrPortFrom(n.Local, cfg.Port)
-	}
-	for name, s := range t.sockets {
-		if wanted[name] != t.local[name] {
-			s.close()
-			delete(t.sockets, name)
-		}
-	}
-	t.local = wanted
-	clear(t.retry)
-	t.cfg, t.codec = cfg, codec
+	before := t.routes
+	t.cfg, t.codec, t.routes = cfg, codec, nil
 	known := map[linkKey]bool{}
+	heard := map[model.NodeID]bool{}
 	for _, n := range cfg.Networks {
-		for peer := range n.Peers {
-			known[linkKey{peer, n.Name}] = true
-			t.links.get(peer, n.Name)
-			t.peers.get(peer)
+		r := newRoute(n, cfg.Port)
+		for i := range r.targets {
+			target := &r.targets[i]
+			target.link, target.peer = t.links.get(target.id, n.Name), t.peers.get(target.id)
+			known[linkKey{target.id, n.Name}], heard[target.id] = true, true
 		}
+		if i := slices.IndexFunc(before, func(o *route) bool { return o.name == r.name && o.local == r.local }); i >= 0 {
+			r.socket, before[i].socket = before[i].socket, nil
+		}
+		t.routes = append(t.routes, r)
+	}
+	for _, r := range before {
+		r.close()
 	}
 	maps.DeleteFunc(t.links, func(key linkKey, _ *link) bool { return !known[key] })
-	maps.DeleteFunc(t.peers, func(id model.NodeID, _ *peer) bool {
-		return !slices.ContainsFunc(cfg.Networks, func(n Network) bool { return n.Peers[id].IsValid() })
-	})
+	maps.DeleteFunc(t.peers, func(id model.NodeID, _ *peer) bool { return !heard[id] })
 	t.Maintain()
 	return nil
 }
 
 // Maintain opens the sockets that could not be opened before. It is cheap when there is nothing to do.
 func (t *Transport) Maintain() {
-	for name, local := range t.local {
+	for _, r := range t.routes {
+		if r.socket != nil {
+			continue
+		}
 		now := t.now()
-		if t.sockets[name] != nil || now < t.retry[name] {
+		if now < r.retry {
 			continue
 		}
-		s, err := listen(local)
+		s, err := listen(r.local)
 		if err != nil {
-			if t.retry[name] == 0 {
-				t.log.Info("Cannot listen for heartbeats yet; trying again", "network", name, "reason", err.Error())
+			if r.retry == 0 {
+				t.log.Info("Cannot listen for heartbeats yet; trying again", "network", r.name, "reason", err.Error())
 			}
-			t.retry[name] = now + bindRetry
+			r.retry = now + bindRetry
 			continue
 		}
-		t.sockets[name] = s
+		r.socket = s
 		go s.watch(t.wake)
-		t.log.Info("Listening for heartbeats", "network", name, "address", local.String())
+		t.log.Info("Listening for heartbeats", "network", r.name, "address", r.local.String())
 	}
 }
 
@@ -144,71 +140,75 @@ func (t *Transport) Readable() <-chan struct{} { return t.wake }
 // is valid until handle returns. The loop calls it before it looks at any timer, so that a host that was frozen hears its peers
 // before it judges them.
 func (t *Transport) Drain(handle func(now time.Duration, m *membership.Message)) {
-	for _, n := range t.cfg.Networks {
-		s := t.sockets[n.Name]
-		if s == nil {
+	for _, r := range t.routes {
+		if r.socket == nil {
 			continue
 		}
 		for range drainLimit {
-			size, from, ok := s.read(t.buffer[:])
+			size, ok := r.socket.read(t.buffer[:])
 			if !ok {
 				break
 			}
 			now := t.now()
-			if err := t.accept(t.buffer[:size], n.Name, now); err != nil {
-				t.counters.drop(err, now, from.Addr(), n.Name)
+			if err := t.accept(t.buffer[:size], r, now); err != nil {
+				t.counters.drop(err, now, r.socket.sender(), r.name)
 				if log := t.log.V(2); log.Enabled() {
-					log.Info("Heartbeat dropped", "network", n.Name, "from", from.String(), "reason", err.Error())
+					log.Info("Heartbeat dropped", "network", r.name, "from", r.socket.sender().String(), "reason", err.Error())
 				}
 				continue
 			}
-			t.counters.received.Add(1)
+			t.counters.hear(size)
 			handle(now, &t.received.Message)
 		}
-		s.drained()
+		r.socket.drained()
 	}
 }
 
 // accept reads a datagram into t.received and checks its sender. What an envelope tells of its sender is learned even if the body
 // cannot be read, once it is authentic and no replay.
-func (t *Transport) accept(datagram []byte, network string, now time.Duration) error {
+func (t *Transport) accept(datagram []byte, r *route, now time.Duration) error {
 	d := &t.received
 	if err := t.codec.Open(datagram, d); err != nil {
 		return err
 	}
-	l, known := t.links[linkKey{d.From, network}]
-	if !known || d.From == t.cfg.Self {
-		return fmt.Errorf("node %d on network %s: %w", d.From, network, ErrUnknown)
+	target := r.target(d.From)
+	if target == nil || d.From == t.cfg.Self {
+		return ErrUnknown
 	}
-	if !l.fresh(d.Incarnation, d.Sequence) {
-		return ErrReplayed
+	l := target.link
+	if v := l.judge(d.Incarnation, d.Sequence); v != fresh {
+		return l.refuse(v, d.Incarnation, d.Sequence)
 	}
-	t.peers.get(d.From).learn(&d.Envelope, now)
+	target.peer.learn(&d.Envelope, now)
 	if d.Version != legacyVersion {
 		if err := t.codec.Read(d); err != nil {
 			return err
 		}
 	}
 	l.hear(d.Incarnation, d.Sequence, now, t.cfg.Silence)
+	if trip, ok := t.sent.roundTrip(d, t.cfg.Self, now); ok {
+		l.measure(trip)
+	}
 	return nil
 }
 
 // Send sends a message to every peer on every network, to each in the highest version and with the newest key that it understands.
 // The error is about the message; what the kernel refuses to send is only counted: to the protocol it is a lost datagram.
 func (t *Transport) Send(m *membership.Message) error {
+	now := t.now()
+	t.sent.note(m.Incarnation, m.Sequence, now)
 	t.outgoing.Message = *m
 	t.outgoing.Envelope = Envelope{
 		Understood: t.cfg.Versions, From: m.From, Incarnation: m.Incarnation, Sequence: m.Sequence, Keys: t.codec.ids,
 	}
-	for i := range t.cfg.Networks {
-		n := &t.cfg.Networks[i]
-		s := t.sockets[n.Name]
-		if s == nil {
+	for _, r := range t.routes {
+		if r.socket == nil {
 			continue
 		}
+		t.outgoing.Echoes = r.echoes(t.outgoing.Echoes[:0], now)
 		t.wires.clear()
-		for id, to := range n.Peers {
-			if err := t.sendTo(s, t.peers.get(id), netip.AddrPortFrom(to, t.cfg.Port)); err != nil {
+		for i := range r.targets {
+			if err := t.sendTo(r.socket, &r.targets[i]); err != nil {
 				return err
 			}
 		}
@@ -218,15 +218,15 @@ func (t *Transport) Send(m *membership.Message) error {
 
 // sendTo sends the outgoing message to one peer. A peer whose version cannot say the message is left out and shown (see Peers); in
 // this node's own highest version everything can be said, so an error there is the message's.
-func (t *Transport) sendTo(s *socket, p *peer, to netip.AddrPort) error {
-	key := p.key(t.codec.ids)
-	for _, version := range p.versions(t.cfg.Versions) {
+func (t *Transport) sendTo(s *socket, to *target) error {
+	key := to.peer.key(t.codec.ids)
+	for _, version := range to.peer.versions(t.cfg.Versions) {
 		if version == 0 {
 			break
 		}
 		encoded, err := t.encoded(version, key)
 		if version != t.cfg.Versions.Highest {
-			p.cannot(err)
+			to.peer.cannot(err)
 		}
 		switch {
 		case err != nil && version == t.cfg.Versions.Highest:
@@ -234,14 +234,12 @@ func (t *Transport) sendTo(s *socket, p *peer, to netip.AddrPort) error {
 		case err != nil:
 			continue
 		}
-		if err := s.send(encoded, to); err != nil {
+		if err := s.send(encoded, to.address); err != nil {
 			t.counters.sendErrors.Add(1)
-			if log := t.log.V(2); log.Enabled() {
-				log.Info("Heartbeat not sent", "to", to.String(), "reason", err.Error())
-			}
+			t.log.V(2).Info("Heartbeat not sent", "to", to.id, "reason", err.Error())
 			continue
 		}
-		t.counters.sent.Add(1)
+		t.counters.send(len(encoded))
 	}
 	return nil
 }
@@ -267,11 +265,19 @@ func (t *Transport) Links() []Link { return t.links.list(t.now(), t.cfg.Silence)
 // Peers tells how each configured peer is spoken to, in order of id.
 func (t *Transport) Peers() []Peer { return t.peers.list(t.now(), t.cfg.Versions, t.codec) }
 
+// KeyIDs are the ids of the keys in force, newest first.
+func (t *Transport) KeyIDs() []KeyID {
+	if t.codec == nil {
+		return nil
+	}
+	return slices.Clone(t.codec.ids)
+}
+
 // Listening tells for each network whether its socket is open.
 func (t *Transport) Listening() map[string]bool {
 	out := map[string]bool{}
-	for name := range t.local {
-		out[name] = t.sockets[name] != nil
+	for _, r := range t.routes {
+		out[r.name] = r.socket != nil
 	}
 	return out
 }
@@ -281,9 +287,8 @@ func (t *Transport) Stats() Stats { return t.counters.stats() }
 
 // Close closes all sockets.
 func (t *Transport) Close() {
-	for name, s := range t.sockets {
-		s.close()
-		delete(t.sockets, name)
+	for _, r := range t.routes {
+		r.close()
 	}
-	clear(t.local)
+	t.routes = nil
 }

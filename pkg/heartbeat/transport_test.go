@@ -96,11 +96,11 @@ func (l *lan) address(host, cable int, cidr string) {
 }
 
 func config(self model.NodeID, keys ...[]byte) Config {
-	address := func(format string, id model.NodeID) netip.Addr { return netip.MustParseAddr(fmt.Sprintf(format, id)) }
 	peer := 3 - self
-	return Config{ClusterID: 42, Self: self, Keys: keys, Silence: time.Second, Networks: []Network{
-		{Name: "hb", Local: address("10.99.1.%d", self), Peers: map[model.NodeID]netip.Addr{peer: address("10.99.1.%d", peer)}},
-		{Name: "lan", Local: address("fd99::%d", self), Peers: map[model.NodeID]netip.Addr{peer: address("fd99::%d", peer)}},
+	// The silence is long: the machine of the test may be busy.
+	return Config{ClusterID: 42, Self: self, Keys: keys, Silence: 20 * time.Second, Networks: []Network{
+		{Name: "hb", Local: addr("10.99.1.%d", self), Peers: map[model.NodeID]netip.Addr{peer: addr("10.99.1.%d", peer)}},
+		{Name: "lan", Local: addr("fd99::%d", self), Peers: map[model.NodeID]netip.Addr{peer: addr("fd99::%d", peer)}},
 	}}
 }
 
@@ -149,7 +149,10 @@ func TestTransport(t *testing.T) {
 	want := []Link{{Peer: 1, Network: "hb", Up: true}, {Peer: 1, Network: "lan", Up: true}}
 	got := b.Links()
 	for i := range got {
-		got[i].LastHeard = 0
+		if got[i].Received != upAfter || got[i].LastHeard == 0 {
+			t.Errorf("figures %+v, want %d received", got[i].Figures, upAfter)
+		}
+		got[i].Figures = Figures{}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
@@ -197,17 +200,50 @@ func TestTransportDrops(t *testing.T) {
 		t.Errorf("heard (-want +got):\n%s", diff)
 	}
 	want := map[string]uint64{
-		"Garbled": 1, "OtherVersion": 1, "OtherCluster": 1, "Forged": 1, "Replayed": 2, "UnknownSender": 2,
+		"Garbled": 1, "OtherVersion": 1, "OtherCluster": 1, "Forged": 1, "Replayed": 2, "UnknownSender": 2, "Late": 0,
 	}
 	got := map[string]uint64{}
 	for _, d := range b.Stats().Drops {
 		got[d.Reason] = d.Count
+		if d.Count == 0 {
+			continue
+		}
 		if d.LastFrom != "10.99.1.1" || d.Network != "hb" || d.LastAt == 0 {
 			t.Errorf("%+v does not tell where it came from", d)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// TestTransportRoundTrip: two agents that beat learn how long the way between them is, on each network.
+func TestTransportRoundTrip(t *testing.T) {
+	l := newLan(t)
+	for host := range 2 {
+		l.address(host, 0, fmt.Sprintf("10.99.1.%d/24", host+1))
+		l.address(host, 1, fmt.Sprintf("fd99::%d/64", host+1))
+	}
+	tr := []*Transport{start(l, 0, config(1, keyA)), start(l, 1, config(2, keyA))}
+	var last [2]uint64
+	for sequence := range uint64(20) {
+		for i := range tr {
+			m := message(model.NodeID(i+1), sequence+1)
+			if last[i] > 0 {
+				m.Heard = []membership.Heard{{ID: model.NodeID(2 - i), Incarnation: 1, Generation: 1, Sequence: last[i], Alive: true}}
+			}
+			l.must(tr[i].Send(m))
+			time.Sleep(2 * time.Millisecond)
+			tr[1-i].Drain(func(_ time.Duration, m *membership.Message) { last[1-i] = m.Sequence })
+		}
+	}
+	for i := range tr {
+		for _, link := range tr[i].Links() {
+			t.Logf("%+v", link)
+			if link.RoundTrip <= 0 || link.Received != 20 || link.Lost+link.Late > 0 {
+				t.Errorf("side %d: %+v, want 20 datagrams and a round trip", i, link)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/quorate/quorate/pkg/membership"
@@ -10,12 +11,25 @@ import (
 )
 
 // Version 1: the whole message in one piece, with all lists spelled out. Numbers are unsigned varints, the sender and the flags 16
-// bits each.
+// bits each. It knows nothing of witnesses and of forced quorum.
 
-// appendVersion1 encodes a message that has passed check.
+// flagsVersion1 is above all flags that version 1 knows.
+const flagsVersion1 = flagReachesWitness
+
+// expressible refuses what version 1 cannot say. What is only left out tells a peer of version 1 nothing that it would use: whether
+// the sender acts, reaches the witness and can serve.
+func expressible(m *membership.Message) error {
+	special := func(r *quorum.Record) bool { return r != nil && (r.Witness != 0 || r.WitnessOnly || r.Forced) }
+	if special(m.Committed) || special(m.Tentative) || m.Claim != nil || m.Suspended.Number != 0 {
+		return errors.New("version 1 knows neither a witness nor forced quorum")
+	}
+	return nil
+}
+
+// appendVersion1 encodes a message that has passed check and is expressible.
 func appendVersion1(b []byte, m *membership.Message) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(m.From))
-	b = binary.BigEndian.AppendUint16(b, flagsOf(m))
+	b = binary.BigEndian.AppendUint16(b, flagsOf(m)%flagsVersion1)
 	for _, n := range []uint64{m.Incarnation, uint64(m.Generation), m.Sequence, uint64(m.Hold), m.HighestView} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -34,7 +48,7 @@ func appendVersion1(b []byte, m *membership.Message) []byte {
 	if m.Tentative != nil {
 		b = appendRecord(b, m.Tentative)
 	}
-	return appendWitness(b, m)
+	return b
 }
 
 func appendHeard(b []byte, h *membership.Heard) []byte {
@@ -57,7 +71,7 @@ func appendMembers(b []byte, members []model.Member) []byte {
 func appendRecord(b []byte, r *quorum.Record) []byte {
 	b = binary.AppendUvarint(b, r.Number)
 	b = binary.AppendUvarint(b, uint64(r.Coordinator))
-	b = append(appendRecordFlags(b, r), byte(len(r.Voters)))
+	b = append(b, 0, byte(len(r.Voters)))
 	for _, id := range r.Voters {
 		b = binary.AppendUvarint(b, uint64(id))
 	}
@@ -67,7 +81,7 @@ func appendRecord(b []byte, r *quorum.Record) []byte {
 func (r *reader) version1(d *Datagram) {
 	m := &d.Message
 	m.From = model.NodeID(r.uint16())
-	flags := r.messageFlags(m)
+	flags := r.messageFlags(m, flagsVersion1)
 	m.Incarnation = r.number(anyNumber)
 	m.Generation = model.Generation(r.number(anyNumber))
 	m.Sequence = r.number(anyNumber)
@@ -90,7 +104,6 @@ func (r *reader) version1(d *Datagram) {
 		r.record(&d.tentative)
 		m.Tentative = &d.tentative
 	}
-	r.witness(d, flags)
 }
 
 func (r *reader) heard() membership.Heard {
@@ -112,7 +125,7 @@ func (r *reader) members(into []model.Member) []model.Member {
 
 func (r *reader) record(into *quorum.Record) {
 	into.Number, into.Coordinator = r.number(anyNumber), model.NodeID(r.number(uint64(model.MaxNodeID)))
-	r.recordFlags(into)
+	r.flags(1)
 	for range r.count() {
 		into.Voters = append(into.Voters, model.NodeID(r.number(uint64(model.MaxNodeID))))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/quorate/quorate/pkg/model"
 )
 
-// What a datagram says of the witness comes last in the body, the same in all versions so far: the view from which the sender is
+// What a datagram says of the witness comes last in the body of version 2: the view from which the sender is
 // suspended, and the holder's claim.
 
 func appendWitness(b []byte, m *membership.Message) []byte {

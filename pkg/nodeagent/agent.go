@@ -43,27 +43,29 @@ type Options struct {
 
 // agent is the wiring of one host.
 type agent struct {
-	opts      Options
-	log       logr.Logger
-	pid       int
-	bootID    string
-	files     *files
-	lease     *lease
-	core      *core
-	guard     addressguard.Guard
-	guards    *guards
-	types     *resourcetype.Registry
-	monitor   groupMonitor
-	enrolment *enrolment
-	keeper    *keeper
-	publisher *publisher
-	surveyor  *surveyor
-	reporter  *reporter
-	fencer    *fencer
-	problems  *problems
-	api       *api
-	wall      time.Time
-	noted     chan struct{}
+	opts   Options
+	log    logr.Logger
+	pid    int
+	bootID string
+	files  *files
+	lease  *lease
+	core   *core
+	guard  addressguard.Guard
+	guards *guards
+	// scheduling says how the host treats the agent's threads and memory.
+	scheduling *v1alpha1.AgentScheduling
+	types      *resourcetype.Registry
+	monitor    groupMonitor
+	enrolment  *enrolment
+	keeper     *keeper
+	publisher  *publisher
+	surveyor   *surveyor
+	reporter   *reporter
+	fencer     *fencer
+	problems   *problems
+	api        *api
+	wall       time.Time
+	noted      chan struct{}
 }
 
 // Run runs the agent until ctx ends. It then returns without stopping anything: the next agent takes over what runs, and the
@@ -77,10 +79,8 @@ func Run(ctx context.Context, opts Options) error {
 			return err
 		}
 	}
-	if err := favourSession("self"); err != nil {
-		opts.Log.V(1).Info("The agent's session is not favoured", "reason", err.Error())
-	}
 	a := &agent{opts: opts, log: opts.Log, pid: os.Getpid(), noted: make(chan struct{}, 1)}
+	a.scheduling = favourProcess(opts.Log)
 	now := runstate.BootTime
 	a.wall = time.Now().Add(-now())
 	lock, err := a.open(now)
@@ -185,7 +185,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	}
 	for _, loop := range []func(context.Context){
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
-		func(ctx context.Context) { favourAgent(ctx, a.log) },
+		func(ctx context.Context) { favourAgent(ctx, a.scheduling.Priority, a.log) },
 		a.copier(store).run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
@@ -323,7 +323,7 @@ func (a *agent) note() {
 // observe gathers what statuses are made of.
 func (a *agent) observe() *observed {
 	o := &observed{
-		version: a.opts.Version, bootID: a.bootID, standing: a.core.standing(), guards: a.guards.get(), reports: a.publisher.groupReports(),
+		version: a.opts.Version, bootID: a.bootID, standing: a.core.standing(), guards: a.guards.get(), scheduling: a.scheduling, reports: a.publisher.groupReports(),
 		problems: a.problems.list(), wall: a.wall,
 	}
 	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })

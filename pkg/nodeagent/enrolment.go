@@ -15,12 +15,6 @@ import (
 	"github.com/quorate/quorate/pkg/model"
 )
 
-// keyRefresh is how often the Secret with the heartbeat keys is read again: how soon a rotation arrives.
-const keyRefresh = 30 * time.Second
-
-// keyRetry is how long a failed reading of the keys is not tried again.
-const keyRetry = 3 * time.Second
-
 // enrolment keeps the settings in step with the API, and brings the node into its cluster.
 type enrolment struct {
 	log   logr.Logger
@@ -31,7 +25,9 @@ type enrolment struct {
 	// settings are those in force, or nil.
 	settings *Settings
 
+	// keys are those in force.
 	keys   [][]byte
+	ring   keyring
 	keyRef v1alpha1.SecretReference
 	keysAt time.Duration
 	// keysTried is when they were last asked for, with or without an answer.
@@ -160,11 +156,19 @@ func (e *enrolment) foreign(before *Settings, cluster *v1alpha1.Cluster) string 
 // refreshKeys reads the heartbeat keys again from time to time. Without an answer those that are known stay in force.
 func (e *enrolment) refreshKeys(ctx context.Context, k *keeper, w *world, cluster *v1alpha1.Cluster) {
 	ref := cluster.Spec.Heartbeat.KeySecretRef
-	known := e.keys != nil && ref == e.keyRef
-	if known && e.now() < max(e.keysAt+keyRefresh, e.keysTried+keyRetry) {
+	refresh := keyRefresh
+	if rotating(k.core.standing(), e.now()) {
+		refresh = keyHurry
+		k.lookAgain(keyHurry)
+	}
+	if before := e.current(); e.ring.secret == nil && before != nil {
+		e.ring.secret = before.Keys // what an agent before this one had in force
+	}
+	if e.keys != nil && ref == e.keyRef && e.now() < max(e.keysAt+refresh, e.keysTried+keyRetry) {
+		e.keys = e.ring.inForce(e.now())
 		return
 	}
-	k.lookAgain(keyRefresh)
+	k.lookAgain(refresh)
 	e.keysTried = e.now()
 	keys, err := w.keys(ctx, ref)
 	if err != nil {
@@ -177,7 +181,8 @@ func (e *enrolment) refreshKeys(ctx context.Context, k *keeper, w *world, cluste
 		return
 	}
 	k.problems.one(v1alpha1.ProblemNoKey, "", "")
-	e.keys, e.keyRef, e.keysAt = keys, ref, e.now()
+	e.ring.take(keys, e.now())
+	e.keys, e.keyRef, e.keysAt = e.ring.inForce(e.now()), ref, e.now()
 }
 
 // adopt puts new settings into force: on disk first.

@@ -168,6 +168,11 @@ func (l *lease) addresses(ctx context.Context, guard addressguard.Guard, step fu
 			if err := guard.Silence(); err != nil {
 				l.log.Error(err, "The addresses are not silenced at once; the kernel does it when their lease ends")
 			}
+		case until != 0 && last == 0:
+			last = until
+			if err := guard.Resume(until); err != nil {
+				l.log.Error(err, "Address leases do not begin")
+			}
 		case until != 0 && (until < last || until-last >= step()): // a lease may also become shorter, when a record asks for more grants
 			last = until
 			err := guard.Renew(until)

@@ -35,9 +35,12 @@ type LocalStatus struct {
 	Reporter   string `json:"reporter,omitempty"`
 	Record     string `json:"record"`
 	// LeaseLeft is how long the lease still runs; filled by the reader.
-	LeaseLeft string                    `json:"leaseLeft,omitempty"`
-	Guards    v1alpha1.AgentGuards      `json:"guards"`
-	Peers     []v1alpha1.AgentPeer      `json:"peers,omitempty"`
+	LeaseLeft string               `json:"leaseLeft,omitempty"`
+	Guards    v1alpha1.AgentGuards `json:"guards"`
+	// Keys are the ids of the heartbeat keys that are accepted, newest first; two during a rotation.
+	Keys      []string                  `json:"heartbeatKeys,omitempty"`
+	Peers     []LocalPeer               `json:"peers,omitempty"`
+	Links     []LocalLink               `json:"links,omitempty"`
 	Groups    []LocalGroup              `json:"groups,omitempty"`
 	Problems  []v1alpha1.AgentProblem   `json:"problems,omitempty"`
 	Heartbeat map[string]uint64         `json:"heartbeat,omitempty"`
@@ -84,8 +87,11 @@ func localStatus(o *observed, node, cluster string, pid int) *LocalStatus {
 		Node: node, Cluster: cluster, Version: o.version, PID: pid, Written: time.Now().Truncate(time.Millisecond),
 		NodeID: s.Self.ID, Generation: s.Self.Generation, Incarnation: s.Incarnation, Ready: s.Ready, Acting: s.Acting,
 		Keeping: s.Keeping, ReachesAPI: s.ReachesAPI, Record: s.Committed.String(), Guards: o.guards, Problems: o.problems,
-		Peers: peersOf(s), Disks: disksOf(o), Networks: o.interfaces,
-		Heartbeat: map[string]uint64{"sent": s.Heartbeat.Sent, "received": s.Heartbeat.Received, "sendErrors": s.Heartbeat.SendErrors},
+		Keys: keysOf(s), Peers: localPeers(s), Links: localLinks(s), Disks: disksOf(o), Networks: o.interfaces,
+		Heartbeat: map[string]uint64{
+			"sent": s.Heartbeat.Sent, "received": s.Heartbeat.Received, "sendErrors": s.Heartbeat.SendErrors,
+			"sentBytes": s.Heartbeat.SentBytes, "receivedBytes": s.Heartbeat.ReceivedBytes,
+		},
 	}
 	for _, d := range s.Heartbeat.Drops {
 		out.Heartbeat["dropped"+d.Reason] = d.Count
@@ -113,7 +119,10 @@ func localStatus(o *observed, node, cluster string, pid int) *LocalStatus {
 	return out
 }
 
-// noteLocally writes the local status when something has changed, at most a few times a second.
+// figuresInterval is how old the figures of links in the local status may be.
+const figuresInterval = 2 * time.Second
+
+// noteLocally writes the local status when something has changed, at most a few times a second, and now and then for the figures.
 func (a *agent) noteLocally(ctx context.Context) {
 	path := filepath.Join(a.files.runDir, statusFile)
 	for {
@@ -129,6 +138,7 @@ func (a *agent) noteLocally(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-a.noted:
+		case <-time.After(figuresInterval):
 		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/quorate/quorate/pkg/heartbeat"
+	"github.com/quorate/quorate/pkg/model"
 )
 
 var (
@@ -27,7 +30,7 @@ func (a *agent) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descKeeping, descActing, descView, descMembers, descAPI, descGroups} {
 		ch <- d
 	}
-	a.core.transport.Describe(ch)
+	heartbeat.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -57,7 +60,11 @@ func (a *agent) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	gauge(descGroups, float64(running))
-	a.core.transport.Collect(ch)
+	name := func(model.NodeID) string { return "" }
+	if s.Settings != nil {
+		name = s.Settings.nodeName
+	}
+	heartbeat.Collect(ch, s.Heartbeat, s.Links, name)
 }
 
 // checkMetricsAddress refuses an address that is not loopback: the endpoint has neither TLS nor authentication.

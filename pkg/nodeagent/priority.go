@@ -7,36 +7,103 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
+
+	"github.com/quorate/quorate/api/v1alpha1"
 )
 
 const (
-	// favour is the nice value of the agent's threads: a host that is short of CPU must not look like a dead one.
+	// favour is the nice value of the agent's threads where the host allows no more: a host that is short of CPU must not look like a
+	// dead one.
 	favour = -20
+	// realtime is the priority of the agent's threads, heartbeats that of the one that heartbeats: the lowest ones that are served
+	// before all ordinary processes. The kernel keeps a share of the CPU for those (sched_rt_runtime_us, 5%), so that not even an
+	// agent that spins takes a host with it.
+	realtime   = 1
+	heartbeats = 2
 	// favourInterval is how soon a new thread of the process is favoured too.
-	favourInterval = 10 * time.Second
+	favourInterval = 5 * time.Second
+	// spared is the agent's score for the kernel's out-of-memory killer: it is killed after everything that can be restarted.
+	// Processes that are started for resources get the ordinary score back.
+	spared = -900
+	// collectAt is how much garbage, in percent of what is in use, starts a collection. What is in use is small, so memory is saved
+	// where it costs little CPU; heartbeats make no garbage at all.
+	collectAt = 50
 )
 
-// favourAgent keeps the agent's threads ahead of what else runs on the host until ctx ends. What the agent starts is not favoured:
-// the kernel gives its children back the ordinary priority (reset on fork), and their sessions are their own. A host that refuses
-// runs the agent all the same.
-func favourAgent(ctx context.Context, log logr.Logger) {
+// favourProcess keeps the agent's latency: its memory stays in memory, the kernel's out-of-memory killer spares it, and its threads
+// are served before ordinary ones. A host that refuses runs the agent all the same; what was refused is told in the Node's status.
+func favourProcess(log logr.Logger) *v1alpha1.AgentScheduling {
+	debug.SetGCPercent(collectAt)
+	s := &v1alpha1.AgentScheduling{Priority: v1alpha1.PriorityRealtime, MemoryLocked: true}
+	var refused []string
+	note := func(err error) bool {
+		if err != nil {
+			refused = append(refused, err.Error())
+		}
+		return err == nil
+	}
+	// Pages are locked as they are touched, so that nothing of the runtime's large reservations is brought in.
+	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
+		s.MemoryLocked = note(fmt.Errorf("locking the agent's memory: %w", err))
+	}
+	note(spare(os.Getpid(), spared))
+	note(favourSession("self"))
+	if !note(favourThreads(unix.SCHED_RR)) {
+		s.Priority = v1alpha1.PriorityNice
+		if !note(favourThreads(unix.SCHED_NORMAL)) {
+			s.Priority = v1alpha1.PriorityOrdinary
+		}
+	}
+	if s.Message = cut(strings.Join(refused, "; "), maxProblemText); s.Message != "" {
+		log.Info("The host does not favour the agent in all ways; under load it may be taken for a dead one", "refused", s.Message)
+	}
+	return s
+}
+
+// favourAgent keeps the agent's threads ahead of what else runs on the host until ctx ends: the runtime makes new ones now and then.
+// What the agent starts is not favoured: the kernel gives its children back the ordinary priority (reset on fork), and their sessions
+// are their own.
+func favourAgent(ctx context.Context, priority v1alpha1.AgentPriority, log logr.Logger) {
+	policy := uint32(unix.SCHED_RR)
+	switch priority {
+	case v1alpha1.PriorityOrdinary:
+		return
+	case v1alpha1.PriorityNice:
+		policy = unix.SCHED_NORMAL
+	case v1alpha1.PriorityRealtime:
+	}
 	ticker := time.NewTicker(favourInterval)
 	defer ticker.Stop()
 	for {
-		if err := favourThreads(); err != nil {
-			log.V(1).Info("The agent runs without priority", "reason", err.Error())
-			return
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+		if err := favourThreads(policy); err != nil {
+			log.Info("The agent's new threads run without priority", "reason", err.Error())
+			return
+		}
+	}
+}
+
+// favourHeartbeats gives the calling goroutine a thread of its own, the most favoured of the process. The goroutine must not end
+// before the process does.
+func favourHeartbeats(log logr.Logger) {
+	runtime.LockOSThread()
+	attributes := unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: heartbeats, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+	}
+	if err := unix.SchedSetAttr(unix.Gettid(), &attributes, 0); err != nil {
+		log.V(1).Info("Heartbeats have no priority of their own", "reason", err.Error())
 	}
 }
 
@@ -53,22 +120,38 @@ func favourSession(pid string) error {
 	return nil
 }
 
-func favourThreads() error {
+// favourThreads favours the threads that are not favoured as much already.
+func favourThreads(policy uint32) error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return fmt.Errorf("listing the agent's threads: %w", err)
+	}
+	attributes := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+	if policy == unix.SCHED_RR {
+		attributes.Priority = realtime
+	} else {
+		attributes.Nice = favour
 	}
 	for _, thread := range threads {
 		id, err := strconv.Atoi(thread.Name())
 		if err != nil {
 			continue
 		}
-		attributes := unix.SchedAttr{
-			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: favour, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+		if now, err := unix.SchedGetAttr(id, 0); err == nil && now.Policy == policy && now.Priority >= attributes.Priority && now.Nice == attributes.Nice {
+			continue
 		}
 		if err := unix.SchedSetAttr(id, &attributes, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("raising the priority of the agent's threads: %w", err)
 		}
+	}
+	return nil
+}
+
+// spare sets how soon the kernel kills a process when memory runs out.
+func spare(pid, score int) error {
+	path := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
+	if err := os.WriteFile(path, []byte(strconv.Itoa(score)), 0); err != nil {
+		return fmt.Errorf("being spared when memory runs out: %w", err)
 	}
 	return nil
 }

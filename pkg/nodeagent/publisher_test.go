@@ -98,3 +98,36 @@ func TestPublisher(t *testing.T) {
 	clear(p.written)
 	write("after a restart", 0)
 }
+
+// TestPublisherFlapping: what comes and goes for hours, such as the state of a link, is written seldom, and a new view still at once.
+func TestPublisherFlapping(t *testing.T) {
+	p := &publisher{}
+	p.init()
+	now, writes := time.Now(), 0
+	for at := time.Duration(0); at < time.Hour; at += time.Second {
+		reserved := p.lazy.ReserveN(now.Add(at), 1)
+		if reserved.DelayFrom(now.Add(at)) > 0 {
+			reserved.CancelAt(now.Add(at))
+			continue
+		}
+		writes++
+	}
+	if most := lazyBurst + int(time.Hour/lazyInterval); writes > most || writes < lazyBurst {
+		t.Errorf("%d writes in an hour of flapping, want %d at most", writes, most)
+	}
+	p.init()
+	p.lastNode = agentStatus(&observed{standing: reporting(7)})
+	flapped := agentStatus(&observed{standing: reporting(7), interfaces: []v1alpha1.AgentInterface{{Network: "hb", State: v1alpha1.LinkDown}}})
+	p.lazySince = time.Now().Add(-time.Hour)
+	for range lazyBurst {
+		if wait := p.patience(flapped, nil); wait > 0 {
+			t.Fatalf("the first changes wait for %s more", wait)
+		}
+	}
+	if wait := p.patience(flapped, nil); wait < lazyInterval/2 {
+		t.Errorf("after %d changes the next one waits for %s, want up to %s", lazyBurst, wait, lazyInterval)
+	}
+	if wait := p.patience(agentStatus(&observed{standing: reporting(8)}), nil); wait > 0 {
+		t.Errorf("a new view waits for %s", wait)
+	}
+}

@@ -17,6 +17,8 @@ type standing struct {
 	Links    []heartbeat.Link
 	// Speech tells in which version and under which key each peer is spoken to.
 	Speech []heartbeat.Peer
+	// Keys are the ids of the heartbeat keys in force, newest first.
+	Keys []heartbeat.KeyID
 	// Listening tells for each internal network whether heartbeats can be received on it.
 	Listening map[string]bool
 	Heartbeat heartbeat.Stats
@@ -40,6 +42,7 @@ type key struct {
 	peers                []peerKey
 	links                []heartbeat.Link
 	speech               []heartbeat.Peer
+	keys                 []heartbeat.KeyID
 	listening            map[string]bool
 	drops                []bool
 	trouble              string
@@ -62,7 +65,7 @@ type peerKey struct {
 func keyOf(s *standing) key {
 	k := key{
 		settings: s.Settings, self: s.Self, incarnation: s.Incarnation, ready: s.Ready, left: s.Left, acting: s.Acting,
-		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, speech: s.Speech, trouble: s.Trouble,
+		keeping: s.Keeping, reporter: s.Reporter, listening: s.Listening, speech: s.Speech, keys: s.Keys, trouble: s.Trouble,
 		witness:   witnessKeyed{s.Witness.Holder, s.Witness.Counts, s.Witness.Reached},
 		suspended: s.Suspended, prevented: s.Prevented,
 	}
@@ -79,7 +82,7 @@ func keyOf(s *standing) key {
 		k.peers = append(k.peers, peerKey{p.ID, p.Silent, p.Ready, p.ReachesAPI, p.Leaving, p.Left, p.HearsUs, p.HasRecord})
 	}
 	for _, l := range s.Links {
-		l.LastHeard = 0
+		l.Figures = heartbeat.Figures{}
 		k.links = append(k.links, l)
 	}
 	for _, d := range s.Heartbeat.Drops {

@@ -19,13 +19,15 @@ type observed struct {
 	version, bootID string
 	standing        *standing
 	guards          v1alpha1.AgentGuards
-	reports         []monitor.GroupReport
-	problems        []v1alpha1.AgentProblem
-	interfaces      []v1alpha1.AgentInterface
-	disks           []v1alpha1.AgentDisk
-	canFence        []v1alpha1.AgentFenceTarget
-	fencings        []v1alpha1.AgentFencing
-	confirmations   []v1alpha1.AgentConfirmation
+	// scheduling is nil until it is known.
+	scheduling    *v1alpha1.AgentScheduling
+	reports       []monitor.GroupReport
+	problems      []v1alpha1.AgentProblem
+	interfaces    []v1alpha1.AgentInterface
+	disks         []v1alpha1.AgentDisk
+	canFence      []v1alpha1.AgentFenceTarget
+	fencings      []v1alpha1.AgentFencing
+	confirmations []v1alpha1.AgentConfirmation
 	// before is what the API shows now; a view that was published stays until this node publishes a higher one, so that the
 	// highest view of the cluster never falls.
 	before *v1alpha1.AgentStatus
@@ -37,7 +39,7 @@ type observed struct {
 func agentStatus(o *observed) *v1alpha1.AgentStatus {
 	s := o.standing
 	out := &v1alpha1.AgentStatus{
-		Version: o.version, BootID: o.bootID, Guards: new(o.guards),
+		Version: o.version, BootID: o.bootID, Guards: new(o.guards), Scheduling: o.scheduling, HeartbeatKeys: keysOf(s),
 		Generation: int64(s.Self.Generation), Incarnation: int64(s.Incarnation),
 		Peers: peersOf(s), Interfaces: o.interfaces, Problems: o.problems, View: viewOf(o),
 		CanFence: o.canFence, Fencings: o.fencings, Confirmations: o.confirmations,
@@ -112,11 +114,7 @@ func peersOf(s *standing) []v1alpha1.AgentPeer {
 		if name == "" {
 			continue
 		}
-		state := v1alpha1.LinkDown
-		if l.Up {
-			state = v1alpha1.LinkUp
-		}
-		peers = append(peers, v1alpha1.AgentPeer{Node: name, Network: l.Network, State: state})
+		peers = append(peers, v1alpha1.AgentPeer{Node: name, Network: l.Network, State: linkState(l)})
 	}
 	slices.SortFunc(peers, func(a, b v1alpha1.AgentPeer) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Network, b.Network))

@@ -15,7 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/heartbeat"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/runstate"
 )
 
 const (
@@ -35,6 +37,9 @@ type surveyor struct {
 	changed  func()
 
 	busy sync.Mutex
+
+	// carrier is the shown state of each network's interface. It belongs to run.
+	carrier map[string]*heartbeat.Hysteresis
 
 	mu         sync.Mutex
 	interfaces []v1alpha1.AgentInterface
@@ -85,13 +90,10 @@ func (s *surveyor) lookAtInterfaces() {
 		if err != nil {
 			continue
 		}
-		entry := v1alpha1.AgentInterface{Network: network, State: v1alpha1.LinkDown}
-		if i, found := byAddress[ip]; found {
-			entry.Name = i.Name
-			if i.Flags&net.FlagUp != 0 && i.Flags&net.FlagRunning != 0 {
-				entry.State = v1alpha1.LinkUp
-			}
-		}
+		entry := v1alpha1.AgentInterface{Network: network}
+		i, found := byAddress[ip]
+		entry.Name = i.Name
+		entry.State = s.carrierState(network, found && i.Flags&net.FlagUp != 0 && i.Flags&net.FlagRunning != 0)
 		list = append(list, entry)
 	}
 	slices.SortFunc(list, func(a, b v1alpha1.AgentInterface) int { return cmp.Compare(a.Network, b.Network) })
@@ -102,6 +104,26 @@ func (s *surveyor) lookAtInterfaces() {
 	if !same {
 		s.changed()
 	}
+}
+
+// carrierState keeps an interface that flaps from being shown as often as it does.
+func (s *surveyor) carrierState(network string, well bool) v1alpha1.LinkState {
+	if s.carrier == nil {
+		s.carrier = map[string]*heartbeat.Hysteresis{}
+	}
+	if s.carrier[network] == nil {
+		s.carrier[network] = &heartbeat.Hysteresis{}
+	}
+	h, now := s.carrier[network], runstate.BootTime()
+	if well {
+		h.Well(now, 0)
+	} else {
+		h.Ill(now)
+	}
+	if h.Up() {
+		return v1alpha1.LinkUp
+	}
+	return v1alpha1.LinkDown
 }
 
 func interfacesByAddress() (map[netip.Addr]net.Interface, error) {

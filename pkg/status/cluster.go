@@ -57,48 +57,6 @@ func membership(o *snapshot.Objects, view *model.View) *v1alpha1.Membership {
 	return m
 }
 
-// networks tells how well each network that carries heartbeats connects the members of the view, by what their agents hear.
-func networks(o *snapshot.Objects, view *model.View) []v1alpha1.ClusterNetworkStatus {
-	var out []v1alpha1.ClusterNetworkStatus
-	for _, network := range o.Cluster.Spec.Networks {
-		if network.Role.CarriesHeartbeats() {
-			out = append(out, v1alpha1.ClusterNetworkStatus{Name: network.Name, State: networkState(o, view, network.Name)})
-		}
-	}
-	return out
-}
-
-func networkState(o *snapshot.Objects, view *model.View, network string) v1alpha1.NetworkState {
-	var up, down int
-	for _, n := range o.Nodes {
-		if n.Status.Agent == nil || !view.Has(model.NodeID(n.Status.ID)) {
-			continue
-		}
-		for _, p := range n.Status.Agent.Peers {
-			peer := o.Node(p.Node)
-			if p.Network != network || peer == nil || !view.Has(model.NodeID(peer.Status.ID)) {
-				continue
-			}
-			switch p.State {
-			case v1alpha1.LinkUp:
-				up++
-			case v1alpha1.LinkDown:
-				down++
-			case v1alpha1.LinkUnknown:
-			}
-		}
-	}
-	switch {
-	case up > 0 && down == 0:
-		return v1alpha1.NetworkUp
-	case up > 0:
-		return v1alpha1.NetworkPartitioned
-	case down > 0:
-		return v1alpha1.NetworkDown
-	}
-	return v1alpha1.NetworkUnknown
-}
-
 func clusterConditions(st *v1alpha1.ClusterStatus, o *snapshot.Objects, now time.Time) {
 	set := conditionSet{list: &st.Conditions, generation: o.Cluster.Generation, now: now}
 	formed, reason, message := formed(st, o)
@@ -174,7 +132,7 @@ func troubled(list []v1alpha1.ClusterNetworkStatus) []string {
 	var bad []string
 	for _, n := range list {
 		if n.State == v1alpha1.NetworkPartitioned || n.State == v1alpha1.NetworkDown {
-			bad = append(bad, "network "+n.Name+" is "+string(n.State))
+			bad = append(bad, strings.TrimSuffix("network "+n.Name+" is "+string(n.State)+": "+n.Message, ": "))
 		}
 	}
 	return bad

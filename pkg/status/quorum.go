@@ -29,7 +29,7 @@ func Quorum(o *snapshot.Objects, now time.Time) *v1alpha1.QuorumConfigStatus {
 		}
 		st.Votes = append(st.Votes, vote)
 	}
-	st.Witness = witnessStatus(o)
+	st.Witness = witnessStatus(o, votes)
 	st.Forced = votes.Forced
 	set := conditionSet{list: &st.Conditions, generation: o.Quorum.Generation, now: now}
 	found, refused := validation.FirstError(validation.CheckQuorum(o))
@@ -65,28 +65,50 @@ func quorumReady(set conditionSet, o *snapshot.Objects, votes Votes) {
 	}
 }
 
-// witnessStatus is how the witness does, by the word of the present view and the problems of the nodes.
-func witnessStatus(o *snapshot.Objects) *v1alpha1.WitnessStatus {
-	published, _ := o.Published()
-	switch {
-	case o.Quorum.Spec.Witness == nil:
+// witnessStatus is how the witness does, by the word of the present view and the problems of the nodes. One that is held may still be
+// out of some node's reach, which the message says.
+func witnessStatus(o *snapshot.Objects, votes Votes) *v1alpha1.WitnessStatus {
+	if o.Quorum.Spec.Witness == nil {
 		return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessNone}
+	}
+	st := &v1alpha1.WitnessStatus{State: v1alpha1.WitnessUnknown, Votes: votes.WitnessCounts, Message: witnessTrouble(o)}
+	switch published, _ := o.Published(); {
 	case published == nil || o.View() == nil:
-		return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessUnknown}
 	case published.WitnessHeld:
-		st := &v1alpha1.WitnessStatus{State: v1alpha1.WitnessHeld}
+		st.State = v1alpha1.WitnessHeld
 		if n := o.NodeByID(published.WitnessHolder); n != nil {
 			st.Holder = n.Name
 		}
-		return st
+	case st.Message != "":
+		st.State = v1alpha1.WitnessFailed
+	default:
+		st.State = v1alpha1.WitnessFree
 	}
+	return st
+}
+
+// witnessTrouble says what the first node that cannot use the witness says about it, and how many there are.
+func witnessTrouble(o *snapshot.Objects) string {
+	var first, message string
+	count := 0
 	for _, n := range o.Nodes {
 		if n.Status.Agent == nil {
 			continue
 		}
-		if slices.ContainsFunc(n.Status.Agent.Problems, func(p v1alpha1.AgentProblem) bool { return p.Reason == v1alpha1.ProblemWitness }) {
-			return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessFailed}
+		for _, p := range n.Status.Agent.Problems {
+			if p.Reason != v1alpha1.ProblemWitness {
+				continue
+			}
+			if count++; count == 1 {
+				first, message = n.Name, p.Message
+			}
 		}
 	}
-	return &v1alpha1.WitnessStatus{State: v1alpha1.WitnessFree}
+	switch count {
+	case 0:
+		return ""
+	case 1:
+		return bounded(fmt.Sprintf("Node %s cannot use it: %s", first, message))
+	}
+	return bounded(fmt.Sprintf("%d Nodes cannot use it; Node %s: %s", count, first, message))
 }

@@ -209,26 +209,3 @@ func TestQuorumRefused(t *testing.T) {
 		t.Errorf("without any vote the condition is %+v", c)
 	}
 }
-
-func TestNetworkState(t *testing.T) {
-	cases := map[string]struct {
-		peers []v1alpha1.AgentPeer // as node a hears them
-		want  v1alpha1.NetworkState
-	}{
-		"not reported":     {want: v1alpha1.NetworkUnknown},
-		"all up":           {peers: []v1alpha1.AgentPeer{{Node: "b", Network: "hb", State: "Up"}, {Node: "c", Network: "hb", State: "Up"}}, want: v1alpha1.NetworkUp},
-		"one down":         {peers: []v1alpha1.AgentPeer{{Node: "b", Network: "hb", State: "Up"}, {Node: "c", Network: "hb", State: "Down"}}, want: v1alpha1.NetworkPartitioned},
-		"all down":         {peers: []v1alpha1.AgentPeer{{Node: "b", Network: "hb", State: "Down"}}, want: v1alpha1.NetworkDown},
-		"dead node's link": {peers: []v1alpha1.AgentPeer{{Node: "b", Network: "hb", State: "Up"}, {Node: "e", Network: "hb", State: "Down"}}, want: v1alpha1.NetworkUp},
-		"other network":    {peers: []v1alpha1.AgentPeer{{Node: "b", Network: "lan", State: "Down"}}, want: v1alpha1.NetworkUnknown},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			o := objects(true, []int32{1, 2, 3}, 1, 2, 3)
-			o.Nodes[0].Status.Agent.Peers = tc.peers
-			if got := networkState(o, o.View(), "hb"); got != tc.want {
-				t.Errorf("got %s, want %s", got, tc.want)
-			}
-		})
-	}
-}

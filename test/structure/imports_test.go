@@ -26,7 +26,7 @@ var (
 	pure        = []string{"pkg/model", "pkg/membership", "pkg/quorum", "pkg/policy", "pkg/lifecycle", "pkg/fenceplan"}
 	translation = []string{"pkg/snapshot", "pkg/status", "pkg/validation", "pkg/replica"}
 	shells      = []string{
-		"./pkg/heartbeat", "./pkg/reservation", "./pkg/resourcetype", "./pkg/monitor", "./pkg/guardian", "./pkg/addressguard",
+		"./pkg/heartbeat", "./pkg/reservation", "./pkg/resourcetype", "./pkg/monitor", "./pkg/guardian", "./pkg/watchdog", "./pkg/addressguard",
 		"./pkg/runstate", "./pkg/cgroup", "./pkg/nodeagent", "./pkg/witness", "./pkg/blockdev", "./pkg/bounded", "./pkg/localapi",
 		"./pkg/powerfence", "./pkg/filesystem",
 	}

@@ -217,6 +217,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: state
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.LinkState
+- name: com.github.quorate.quorate.api.v1alpha1.AgentPriority
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.AgentProblem
   map:
     fields:
@@ -230,6 +232,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.AgentScheduling
+  map:
+    fields:
+    - name: memoryLocked
+      type:
+        scalar: boolean
+    - name: message
+      type:
+        scalar: string
+    - name: priority
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.AgentPriority
 - name: com.github.quorate.quorate.api.v1alpha1.AgentStatus
   map:
     fields:
@@ -288,6 +302,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: guards
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.AgentGuards
+    - name: heartbeatKeys
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
     - name: images
       type:
         list:
@@ -334,6 +354,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: recordNumber
       type:
         scalar: numeric
+    - name: scheduling
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.AgentScheduling
     - name: version
       type:
         scalar: string
@@ -551,6 +574,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.ClusterNetworkStatus
   map:
     fields:
+    - name: message
+      type:
+        scalar: string
     - name: name
       type:
         scalar: string

@@ -36,6 +36,11 @@ type AgentStatusApplyConfiguration struct {
 	View *AgentViewApplyConfiguration `json:"view,omitempty"`
 	// guards says what stops this host when its agent does not.
 	Guards *AgentGuardsApplyConfiguration `json:"guards,omitempty"`
+	// scheduling says how the host keeps the agent's latency under load.
+	Scheduling *AgentSchedulingApplyConfiguration `json:"scheduling,omitempty"`
+	// heartbeatKeys are the ids of the keys that the agent accepts in heartbeats, newest first. An id tells nothing of its key. A
+	// rotation has arrived when all Nodes show the same first one.
+	HeartbeatKeys []string `json:"heartbeatKeys,omitempty"`
 	// peers is how the agent hears each other node, by network.
 	Peers []AgentPeerApplyConfiguration `json:"peers,omitempty"`
 	// interfaces are the host's network interfaces on the cluster's networks.
@@ -173,6 +178,24 @@ func (b *AgentStatusApplyConfiguration) WithView(value *AgentViewApplyConfigurat
 // If called multiple times, the Guards field is set to the value of the last call.
 func (b *AgentStatusApplyConfiguration) WithGuards(value *AgentGuardsApplyConfiguration) *AgentStatusApplyConfiguration {
 	b.Guards = value
+	return b
+}
+
+// WithScheduling sets the Scheduling field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Scheduling field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithScheduling(value *AgentSchedulingApplyConfiguration) *AgentStatusApplyConfiguration {
+	b.Scheduling = value
+	return b
+}
+
+// WithHeartbeatKeys adds the given value to the HeartbeatKeys field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the HeartbeatKeys field.
+func (b *AgentStatusApplyConfiguration) WithHeartbeatKeys(values ...string) *AgentStatusApplyConfiguration {
+	for i := range values {
+		b.HeartbeatKeys = append(b.HeartbeatKeys, values[i])
+	}
 	return b
 }
 

@@ -15,6 +15,8 @@ type ClusterNetworkStatusApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// state of the network.
 	State *apiv1alpha1.NetworkState `json:"state,omitempty"`
+	// message names the pairs of nodes that the network does not connect, the first few of them.
+	Message *string `json:"message,omitempty"`
 }
 
 // ClusterNetworkStatusApplyConfiguration constructs a declarative configuration of the ClusterNetworkStatus type for use with
@@ -36,5 +38,13 @@ func (b *ClusterNetworkStatusApplyConfiguration) WithName(value string) *Cluster
 // If called multiple times, the State field is set to the value of the last call.
 func (b *ClusterNetworkStatusApplyConfiguration) WithState(value apiv1alpha1.NetworkState) *ClusterNetworkStatusApplyConfiguration {
 	b.State = &value
+	return b
+}
+
+// WithMessage sets the Message field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Message field is set to the value of the last call.
+func (b *ClusterNetworkStatusApplyConfiguration) WithMessage(value string) *ClusterNetworkStatusApplyConfiguration {
+	b.Message = &value
 	return b
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/quorate/quorate/pkg/blockdev"
 	"github.com/quorate/quorate/pkg/bounded"
 )
 
@@ -43,50 +43,38 @@ const (
 	grace   = 2 * time.Second
 )
 
-// Passthrough reaches a namespace through its block device node, which is opened for each command.
-type Passthrough struct {
-	path string
-	rdev uint64
-}
+// Passthrough reaches a namespace through its block device node.
+type Passthrough struct{ node blockdev.Node }
 
 // Open looks at the device node at path.
 func Open(path string) (*Passthrough, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return &Passthrough{path: path, rdev: st.Rdev}, nil
+	node, err := blockdev.NewNode(path)
+	return &Passthrough{node: node}, err
 }
 
 // Do implements Transport.
 func (p *Passthrough) Do(ctx context.Context, c Command) (uint16, []byte, error) {
-	type reply struct {
-		status uint16
-		data   []byte
-	}
-	r, err := bounded.Do(ctx, p.path, timeout+grace, func() (reply, error) {
-		fd, err := unix.Open(p.path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	r, err := bounded.Do(ctx, p.node.Path(), timeout+grace, func() (reply, error) {
+		fd, err := p.node.Open()
 		if err != nil {
-			return reply{}, fmt.Errorf("%w: %w", ErrPath, &os.PathError{Op: "open", Path: p.path, Err: err})
+			return reply{}, fmt.Errorf("%w: %w", ErrPath, err)
 		}
 		defer func() { _ = unix.Close(fd) }()
-		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil {
-			return reply{}, fmt.Errorf("looking at %s: %w", p.path, err)
-		}
-		if st.Rdev != p.rdev {
-			return reply{}, fmt.Errorf("%s has become another device", p.path)
-		}
-		status, data, err := issue(fd, c)
-		return reply{status, data}, err
+		return issue(fd, c)
 	})
 	return r.status, r.data, err
 }
 
-func issue(fd int, c Command) (uint16, []byte, error) {
+// reply is a status and what came with it.
+type reply struct {
+	status uint16
+	data   []byte
+}
+
+func issue(fd int, c Command) (reply, error) {
 	namespace, err := unix.IoctlRetInt(fd, ioctlID)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%w: it is no NVMe namespace: %w", ErrUnsupported, err)
+		return reply{}, fmt.Errorf("%w: it is no NVMe namespace: %w", ErrUnsupported, err)
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
@@ -103,9 +91,9 @@ func issue(fd int, c Command) (uint16, []byte, error) {
 	status, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlIOCommand, uintptr(unsafe.Pointer(cmd)))
 	switch {
 	case errors.Is(errno, unix.ENOTTY), errors.Is(errno, unix.EOPNOTSUPP):
-		return 0, nil, fmt.Errorf("%w: %w", ErrUnsupported, errno)
+		return reply{}, fmt.Errorf("%w: %w", ErrUnsupported, errno)
 	case errno != 0:
-		return 0, nil, fmt.Errorf("%w: %w", ErrPath, errno)
+		return reply{}, fmt.Errorf("%w: %w", ErrPath, errno)
 	}
-	return uint16(status), data, nil
+	return reply{uint16(status), data}, nil
 }

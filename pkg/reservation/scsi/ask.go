@@ -93,7 +93,7 @@ func ReadFullStatus(ctx context.Context, t Transport) ([]Registrant, error) {
 
 // Identify asks the disk itself for its name, which the kernel has read only once.
 func Identify(ctx context.Context, t Transport) (string, error) {
-	raw, err := ask(ctx, t, inquiry(pageIdentification, identifyLength))
+	raw, err := ask(ctx, t, identification())
 	if err != nil {
 		return "", err
 	}

@@ -109,8 +109,8 @@ func persistentReserveIn(action byte, name string, length int) Command {
 	return Command{Name: name, CDB: cdb, In: length, Timeout: readTimeout}
 }
 
-func inquiry(page byte, length int) Command {
-	cdb := []byte{opInquiry, 1, page, 0, 0, 0} // 1: a page of vital product data
-	binary.BigEndian.PutUint16(cdb[3:], uint16(length))
-	return Command{Name: "INQUIRY", CDB: cdb, In: length, Timeout: readTimeout}
+// identification asks for VPD page 0x83.
+func identification() Command {
+	cdb := []byte{opInquiry, 1, pageIdentification, 0, identifyLength, 0} // 1: a page of vital product data
+	return Command{Name: "INQUIRY", CDB: cdb, In: identifyLength, Timeout: readTimeout}
 }

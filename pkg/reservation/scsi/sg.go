@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/quorate/quorate/pkg/blockdev"
 	"github.com/quorate/quorate/pkg/bounded"
 )
 
@@ -57,42 +57,23 @@ type sgHeader struct {
 // cannot abort is left behind.
 const grace = 2 * time.Second
 
-// SG reaches a disk through its block device or generic device node. The node is opened for each command, read-only, which needs
-// CAP_SYS_RAWIO for the commands but disturbs no udev rule, and is refused when it has become another device's.
-type SG struct {
-	path string
-	rdev uint64
-}
+// SG reaches a disk through its block device or generic device node. Opened read-only, the commands need CAP_SYS_RAWIO.
+type SG struct{ node blockdev.Node }
 
 // OpenSG looks at the device node at path.
 func OpenSG(path string) (*SG, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return &SG{path: path, rdev: st.Rdev}, nil
+	node, err := blockdev.NewNode(path)
+	return &SG{node: node}, err
 }
 
 // Do implements Transport.
 func (s *SG) Do(ctx context.Context, c Command) (Reply, error) {
-	return bounded.Do(ctx, s.path, c.Timeout+grace, func() (Reply, error) {
-		fd, err := s.open()
-		if err != nil {
-			return Reply{}, err
-		}
-		defer func() { _ = unix.Close(fd) }()
-		return issue(fd, c)
-	})
+	return onNode(ctx, s.node, c.Timeout, func(fd int) (Reply, error) { return issue(fd, c) })
 }
 
 // Reset implements Transport. It does not escalate to a reset of the target or the bus, which would hit other disks.
 func (s *SG) Reset(ctx context.Context) error {
-	_, err := bounded.Do(ctx, s.path, writeTimeout+grace, func() (struct{}, error) {
-		fd, err := s.open()
-		if err != nil {
-			return struct{}{}, err
-		}
-		defer func() { _ = unix.Close(fd) }()
+	_, err := onNode(ctx, s.node, writeTimeout, func(fd int) (struct{}, error) {
 		return struct{}{}, unix.IoctlSetPointerInt(fd, sgReset, sgResetDevice|sgResetNoEscalate)
 	})
 	if err != nil {
@@ -101,19 +82,17 @@ func (s *SG) Reset(ctx context.Context) error {
 	return nil
 }
 
-func (s *SG) open() (int, error) {
-	fd, err := unix.Open(s.path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("%w: %w", ErrPath, &os.PathError{Op: "open", Path: s.path, Err: err})
-	}
-	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil && st.Rdev != s.rdev {
-		err = fmt.Errorf("%s has become another device", s.path)
-	}
-	if err != nil {
-		return -1, errors.Join(err, unix.Close(fd))
-	}
-	return fd, nil
+// onNode runs f on the opened node, bounded.
+func onNode[T any](ctx context.Context, node blockdev.Node, limit time.Duration, f func(fd int) (T, error)) (T, error) {
+	return bounded.Do(ctx, node.Path(), limit+grace, func() (T, error) {
+		fd, err := node.Open()
+		if err != nil {
+			var none T
+			return none, fmt.Errorf("%w: %w", ErrPath, err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		return f(fd)
+	})
 }
 
 func issue(fd int, c Command) (Reply, error) {

@@ -3,6 +3,7 @@ package genericapplication
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 
@@ -49,6 +50,8 @@ func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.Command[0], err)
 	}
+	// The agent is spared when memory runs out, what it starts is not. A child that has ended already needs nothing.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid), []byte("0"), 0)
 	// Both before the child can be reaped, while its id is still its own.
 	started, statErr := startTime(cmd.Process.Pid)
 	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, unix.PIDFD_NONBLOCK)

@@ -76,14 +76,7 @@ func (t *Type) clear(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	if err := t.Terminate(ctx, inst); err != nil {
 		return err
 	}
-	m, found, err := filesystem.FindMount(p.MountPath)
-	if err != nil {
-		return err
-	}
-	if found {
-		return fmt.Errorf("%s is mounted on %s already: unmount it, or choose another mountPath", m.Source, p.MountPath)
-	}
-	return nil
+	return filesystem.Vacant(p.MountPath)
 }
 
 // mayWrite is the check before each write: the lease (O8), then that the disk still is ours.

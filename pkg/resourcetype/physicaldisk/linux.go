@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -124,10 +125,22 @@ func (h *linux) Claim(device string) (func(), error) {
 	return release, nil
 }
 
+// claimTries and claimPause are the patience with a device that is just being let go, or looked at by a program such as multipathd.
+const (
+	claimTries = 40
+	claimPause = 5 * time.Millisecond
+)
+
 // claim opens a device for this process alone, as a mount does, and forgets what is cached of it: another host has written to it
 // since it was read here, if it was.
-func claim(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_EXCL|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func claim(path string) (fd int, err error) {
+	for range claimTries {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_EXCL|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if !errors.Is(err, unix.EBUSY) {
+			break
+		}
+		time.Sleep(claimPause)
+	}
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		return -1, holding.ErrBusy

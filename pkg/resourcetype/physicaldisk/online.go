@@ -31,29 +31,24 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 		return err
 	}
 	if len(r.Disks) == 0 {
-		return errors.New("the disk was not reserved")
+		return errNotReserved
 	}
 	if err := t.device(ctx, inst, p, &r); err != nil {
 		return err
 	}
 	if p.MountPath != "" {
 		if err := t.mount(ctx, inst, p, &r); err != nil {
-			return errors.Join(err, t.drop(ctx, inst))
+			return errors.Join(err, t.Terminate(ctx, inst))
 		}
 	}
 	if err := inst.MayStart(); err != nil {
-		return errors.Join(fmt.Errorf("mounting %s: %w", p.Device, err), t.drop(ctx, inst))
+		return errors.Join(fmt.Errorf("mounting %s: %w", p.Device, err), t.Terminate(ctx, inst))
 	}
 	r.Online = true
 	if err := inst.Save(r); err != nil {
-		return errors.Join(err, t.drop(ctx, inst))
+		return errors.Join(err, t.Terminate(ctx, inst))
 	}
 	return nil
-}
-
-// drop takes back what a start that failed has begun; its own failure is seen again by the monitor's Terminate.
-func (t *Type) drop(ctx context.Context, inst *resourcetype.Instance) error {
-	return t.Terminate(ctx, inst)
 }
 
 // device finds the device to be used, which may have to be activated, and saves it before anything uses it.
@@ -143,14 +138,7 @@ func (t *Type) clear(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	if err := t.Terminate(ctx, inst); err != nil || p.MountPath == "" {
 		return err
 	}
-	m, found, err := filesystem.FindMount(p.MountPath)
-	if err != nil {
-		return err
-	}
-	if found {
-		return fmt.Errorf("%s is mounted on %s already: unmount it, or choose another mountPath", m.Source, p.MountPath)
-	}
-	return nil
+	return filesystem.Vacant(p.MountPath)
 }
 
 // mayWrite is the check before each write: that the disk still is ours, then the lease (O8).
@@ -228,12 +216,13 @@ func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error
 	if r.Volume == nil {
 		return nil
 	}
-	err = t.host.Deactivate(ctx, *r.Volume)
-	if err != nil && r.MountPath != "" {
+	if err := t.host.Deactivate(ctx, *r.Volume); err != nil {
+		if r.MountPath == "" {
+			return err
+		}
 		inst.Log.Info("A volume stays active for now", "volume", r.Volume.String(), "error", err.Error())
-		return nil
 	}
-	return err
+	return nil
 }
 
 // LooksAlive says that the disk is mounted, takes writes by its own word, and is still reserved for this node.

@@ -86,6 +86,8 @@ type record struct {
 	Online bool `json:"online,omitempty"`
 }
 
+var errNotReserved = errors.New("the disk was not reserved")
+
 func params(inst *resourcetype.Instance) (*v1alpha1.PhysicalDisk, error) {
 	var spec v1alpha1.ResourceSpec
 	if err := json.Unmarshal(inst.Spec, &spec); err != nil {
@@ -202,7 +204,7 @@ func (t *Type) Verify(ctx context.Context, inst *resourcetype.Instance) error {
 		return err
 	}
 	if len(r.Disks) == 0 {
-		return errors.New("the disk was not reserved")
+		return errNotReserved
 	}
 	return t.disks.Verify(ctx, inst, r.Disks)
 }

@@ -17,7 +17,7 @@ type taken struct{ by, from reservation.Key }
 // testManyAtOnce lets hosts restart, stand and take without waiting, all at once. Every key that ever held must have been taken from
 // by one host only: the takes form one chain.
 func testManyAtOnce(t *testing.T, open Open) {
-	const rounds = 12
+	const rounds = 6
 	all := hosts(t, open, 1, 2, 3, 4)
 	var mu sync.Mutex
 	var takes []taken

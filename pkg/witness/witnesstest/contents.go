@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/witness"
 )
 
@@ -25,9 +26,14 @@ func testContent(t *testing.T, open Open) {
 	b.ok("save", b.save(witness.Content{Committed: third}))
 	a.wantContent(witness.Content{Committed: third})
 	for n := uint64(8); n < 14; n++ {
-		b.ok("save", b.save(witness.Content{Committed: record(n, 1, 1)}))
-		a.wantContent(witness.Content{Committed: record(n, 1, 1)})
+		b.ok("save", b.save(witness.Content{View: model.ViewID{Number: n, Coordinator: 2}, Committed: record(n, 1, 1)}))
+		a.wantContent(witness.Content{View: model.ViewID{Number: n, Coordinator: 2}, Committed: record(n, 1, 1)})
 	}
+	// The highest view stays with the witness when it is taken.
+	a.register()
+	a.ok("take", a.take(b.me))
+	a.ok("save", a.save(witness.Content{View: model.ViewID{Number: 7, Coordinator: 1}, Committed: record(13, 1, 1)}))
+	b.wantContent(witness.Content{View: model.ViewID{Number: 13, Coordinator: 2}, Committed: record(13, 1, 1)})
 }
 
 func testStates(t *testing.T, open Open) {
