@@ -83,11 +83,15 @@ fuzz: ## Fuzz every parser of outside data for a while each (FUZZTIME=30s).
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: bench-policy bench-failover ## Every measurement, with the rivals' figures beside ours.
+bench: bench-policy bench-quorum bench-failover ## Every measurement, with the rivals' figures beside ours.
 
 .PHONY: bench-failover
 bench-failover: build controlplane ## Time failovers, moves and restarts in the lab, by phase (N=5 repetitions).
 	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --repetitions $(N)
+
+.PHONY: bench-quorum
+bench-quorum: build ## Time view agreement, and the cost of heartbeats with 3, 16 and 64 nodes.
+	@$(BIN)/quorate-lab bench quorum
 
 .PHONY: bench-policy
 bench-policy: ## Time a placement decision for 64 nodes and 10,000 groups.

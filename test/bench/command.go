@@ -25,6 +25,15 @@ func Command() *cobra.Command {
 			return Failover(c.Context(), options)
 		},
 	}
+	command.AddCommand(&cobra.Command{
+		Use:   "quorum",
+		Short: "Time membership and heartbeats with 3 to 64 nodes (needs no lab)",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			c.SilenceUsage = true
+			return Quorum(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
+	})
 	flags := command.Flags()
 	flags.StringVar(&options.Up.Name, "name", "bench", "name of the lab")
 	flags.StringVar(&options.Samples, "samples", "config/samples/demo", "directory of the manifests to apply")

@@ -14,6 +14,8 @@ type network struct {
 	cut      map[link]bool
 	// Loss and Slow are chances per datagram: to be lost, and to be late by up to 1.5 s. Twice is that of a duplicate.
 	loss, slow, twice float64
+	// bad links lose more than that.
+	bad map[link]float64
 }
 
 type link struct {
@@ -22,7 +24,7 @@ type link struct {
 }
 
 func newNetwork(w *World, networks int) *network {
-	return &network{w: w, networks: networks, cut: map[link]bool{}}
+	return &network{w: w, networks: networks, cut: map[link]bool{}, bad: map[link]float64{}}
 }
 
 // send carries a message to all other hosts on all networks.
@@ -38,7 +40,7 @@ func (n *network) send(from model.NodeID, msg *membership.Message) {
 }
 
 func (n *network) carry(l link, to *Host, msg *membership.Message) {
-	if n.cut[l] || n.w.chance(n.loss) {
+	if n.cut[l] || n.w.chance(max(n.loss, n.bad[l])) {
 		return
 	}
 	n.w.After(n.delay(), func() { to.deliver(msg) })
@@ -57,6 +59,7 @@ func (n *network) delay() time.Duration {
 // heal mends everything.
 func (n *network) heal() {
 	clear(n.cut)
+	clear(n.bad)
 	n.loss, n.slow, n.twice = 0, 0, 0
 }
 
@@ -65,6 +68,11 @@ func (w *World) CutOneWay(from, to model.NodeID, network int) { w.setLink(from, 
 
 // Mend lets one host send to another again.
 func (w *World) Mend(from, to model.NodeID, network int) { w.setLink(from, to, network, false) }
+
+// DegradeOneWay sets the chance of what one host sends to another on one network to be lost.
+func (w *World) DegradeOneWay(from, to model.NodeID, network int, loss float64) {
+	w.net.bad[link{from, to, network}] = loss
+}
 
 // Isolate cuts a host off, both ways, on one network or, below 0, on all.
 func (w *World) Isolate(id model.NodeID, network int) {
