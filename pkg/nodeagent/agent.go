@@ -160,7 +160,7 @@ func (a *agent) wire(now func() time.Duration) {
 	a.publisher.applied = a.keeper.appliedTo
 	a.fencer = &fencer{
 		log: a.log.WithName("fencer"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world,
-		power: powerfence.New(), path: a.files.fencingPath(), problems: a.problems, changed: func() { a.note(); a.keeper.wakeUp() }, now: time.Now, wake: make(chan struct{}, 1),
+		power: powerfence.New(), path: a.files.fencingPath(), problems: a.problems, changed: func() { a.note(); a.keeper.wakeUp() }, now: time.Now, wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1),
 	}
 	a.keeper.proofs = a.fencer.proofs
 	a.reporter = &reporter{

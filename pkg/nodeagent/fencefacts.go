@@ -52,6 +52,7 @@ func (f *fencer) factsFrom(o *snapshot.Objects, s *standing) *fenceplan.Facts {
 	}
 	newest := newestLives(o.Nodes, s)
 	can, fencings, confirmations := f.report()
+	can = slices.DeleteFunc(can, func(target v1alpha1.AgentFenceTarget) bool { return f.outdated(o.Node(target.Node)) })
 	for _, n := range o.Nodes {
 		facts.Nodes = append(facts.Nodes, f.nodeFacts(n, o.Nodes, newest[model.NodeID(n.Status.ID)], s, can, fencings, confirmations))
 	}
@@ -64,6 +65,21 @@ func (f *fencer) factsFrom(o *snapshot.Objects, s *standing) *fenceplan.Facts {
 		facts.Groups = append(facts.Groups, groupFacts(&built.Groups[i], inMaintenance))
 	}
 	return facts
+}
+
+// outdated says that the levels of a node were looked at before its spec was changed: it is not fenced by what it said before. They
+// are looked at again at once.
+func (f *fencer) outdated(n *v1alpha1.Node) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n == nil || f.checked[n.Name] == n.Generation {
+		return false
+	}
+	select {
+	case f.recheck <- struct{}{}:
+	default:
+	}
+	return true
 }
 
 // newestLives are the highest generation of each node that was seen in a view, or is heard now.

@@ -27,6 +27,7 @@ func (f *fencer) checkLevels(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
+		case <-f.recheck:
 		}
 		pause = levelRefresh
 		w := f.world()
@@ -34,15 +35,15 @@ func (f *fencer) checkLevels(ctx context.Context) {
 			pause = time.Second
 			continue
 		}
-		usable, problems, err := f.levels(ctx, w)
+		usable, checked, problems, err := f.levels(ctx, w)
 		if err != nil {
 			f.log.Info("Which nodes can be fenced from here is not known", "reason", err.Error())
 			pause = time.Second
 			continue
 		}
 		f.mu.Lock()
-		same := reflect.DeepEqual(f.usable, usable)
-		f.usable = usable
+		same := reflect.DeepEqual(f.usable, usable) && reflect.DeepEqual(f.checked, checked)
+		f.usable, f.checked = usable, checked
 		f.mu.Unlock()
 		f.problems.set("fencing", append(problems, f.failedFencings()...))
 		if !same {
@@ -53,17 +54,19 @@ func (f *fencer) checkLevels(ctx context.Context) {
 }
 
 // levels are those that can be used, by node, and what is wrong with the others.
-func (f *fencer) levels(ctx context.Context, w *world) (map[string][]powerfence.Level, []v1alpha1.AgentProblem, error) {
+func (f *fencer) levels(
+	ctx context.Context, w *world,
+) (usable map[string][]powerfence.Level, checked map[string]int64, problems []v1alpha1.AgentProblem, err error) {
 	nodes, err := w.nodes(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	usable := map[string][]powerfence.Level{}
-	var problems []v1alpha1.AgentProblem
+	usable, checked = map[string][]powerfence.Level{}, map[string]int64{}
 	for _, n := range nodes {
 		if n.Spec.ClusterName != f.cluster || n.Name == f.nodeName {
 			continue // no node fences itself
 		}
+		checked[n.Name] = n.Generation
 		for i := range n.Spec.Fencing {
 			spec := &n.Spec.Fencing[i]
 			l, err := f.level(ctx, w, n.Name, spec)
@@ -78,7 +81,7 @@ func (f *fencer) levels(ctx context.Context, w *world) (map[string][]powerfence.
 			}
 		}
 	}
-	return usable, problems, nil
+	return usable, checked, problems, nil
 }
 
 // level makes one level of a spec usable. When its Secret cannot be read just now, the credentials that were read before stay.

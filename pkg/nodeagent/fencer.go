@@ -45,14 +45,18 @@ type fencer struct {
 	changed func()
 	now     func() time.Time
 
-	wake    chan struct{}
+	wake chan struct{}
+	// recheck asks for the levels to be looked at now.
+	recheck chan struct{}
 	running sync.WaitGroup
 
 	mu sync.Mutex
 	// memory is what is kept over restarts.
 	memory fencingMemory
 	// usable are the levels that this host can use, by node.
-	usable   map[string][]powerfence.Level
+	usable map[string][]powerfence.Level
+	// checked are the generations of the Nodes' specs that usable was made from.
+	checked  map[string]int64
 	verdicts []fenceplan.Verdict
 }
 

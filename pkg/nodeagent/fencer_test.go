@@ -125,7 +125,7 @@ func newFenceBench(t *testing.T) *fenceBench {
 func (b *fenceBench) make(path string) *fencer {
 	return &fencer{
 		log: testr.New(b.t), nodeName: "node-a", cluster: "demo", power: b.power, path: path, problems: newProblems(func() {}), changed: func() {},
-		now: time.Now, wake: make(chan struct{}, 1), world: func() *world { return &world{cached: b.api, direct: b.api} },
+		now: time.Now, wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1), world: func() *world { return &world{cached: b.api, direct: b.api} },
 		standing: func() *standing {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -138,11 +138,11 @@ func (b *fenceBench) make(path string) *fencer {
 // refresh does what checkLevels does in its rounds.
 func (b *fenceBench) refresh() []v1alpha1.AgentProblem {
 	b.t.Helper()
-	usable, problems, err := b.levels(b.t.Context(), b.world())
+	usable, checked, problems, err := b.levels(b.t.Context(), b.world())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.usable = usable
+	b.usable, b.checked = usable, checked
 	return problems
 }
 
@@ -181,7 +181,7 @@ func TestFencing(t *testing.T) {
 	if err := again.load(); err != nil {
 		t.Fatal(err)
 	}
-	again.usable = b.usable
+	again.usable, again.checked = b.usable, b.checked
 	again.pass(t.Context())
 	again.running.Wait()
 	if b.power.off != 1 {
@@ -242,6 +242,19 @@ func TestFencingIsCalledOff(t *testing.T) {
 				t.Error("it was switched off all the same")
 			}
 		})
+	}
+}
+
+// TestFencingByOldSpec: a node whose spec has changed is not fenced by what it said before.
+func TestFencingByOldSpec(t *testing.T) {
+	b := newFenceBench(t)
+	b.checked["node-c"]--
+	if b.passAndWait(); b.power.off != 0 || len(b.recheck) != 1 {
+		t.Errorf("switched off %d times by an old spec; asked to look again: %d", b.power.off, len(b.recheck))
+	}
+	b.refresh()
+	if b.passAndWait(); b.power.off != 1 {
+		t.Error("it is not fenced by the new one")
 	}
 }
 

@@ -129,6 +129,9 @@ func (d *Daemon) up(ctx context.Context) error {
 			}
 		}
 	}
+	if err := d.serveBMC(); err != nil {
+		return err
+	}
 	apiReady := d.startControlPlane(ctx)
 	if err := d.powerOnAll(ctx); err != nil {
 		return err

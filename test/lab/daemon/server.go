@@ -44,7 +44,7 @@ func (d *Daemon) serve(listener net.Listener) {
 func handle[In, Out any](do func(context.Context, In) (Out, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		if err := decodeJSON(r, &in); err != nil {
 			writeJSON(w, http.StatusBadRequest, protocol.Failure{Error: err.Error()})
 			return
 		}
@@ -57,6 +57,8 @@ func handle[In, Out any](do func(context.Context, In) (Out, error)) http.Handler
 		writeJSON(w, http.StatusOK, out)
 	}
 }
+
+func decodeJSON(r *http.Request, into any) error { return json.NewDecoder(r.Body).Decode(into) }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {
 	w.Header().Set("Content-Type", "application/json")

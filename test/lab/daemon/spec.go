@@ -48,6 +48,9 @@ func (d *Daemon) spec(h *hostState, bootID string) (host.Spec, error) {
 	if !h.node {
 		return spec, nil
 	}
+	if err := bind(d.layout.Fence(), fenceDir, true); err != nil {
+		return spec, err
+	}
 	own := d.layout.Host(h.name)
 	if err := bind(filepath.Join(own, "disk"), stateDir, false); err != nil {
 		return spec, err

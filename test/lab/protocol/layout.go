@@ -111,6 +111,9 @@ func (l Layout) DaemonLog() string { return filepath.Join(l.Logs(), "daemon.log"
 // Disks holds the backing files of the shared disks.
 func (l Layout) Disks() string { return filepath.Join(l.Dir(), "disks") }
 
+// Fence holds the lab's fence agent and the socket of the power switch behind it.
+func (l Layout) Fence() string { return filepath.Join(l.Dir(), "fence") }
+
 // Host is the directory of a host's own files on the machine.
 func (l Layout) Host(name string) string { return filepath.Join(l.Dir(), "hosts", name) }
 
