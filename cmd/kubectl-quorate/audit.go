@@ -82,7 +82,7 @@ func (o *auditOptions) run(c *cobra.Command) error {
 		}
 	})
 	verdict := auditor.Verdict()
-	if failed == nil && !(o.watch && o.output != report.Table) {
+	if failed == nil && (!o.watch || o.output == report.Table) {
 		failed = report.Verdict(out, verdict, o.output)
 	}
 	switch {

@@ -30,13 +30,8 @@ func (p published) String() string {
 	return fmt.Sprintf("%s published quorate view %d/%d of nodes %s", p.node, p.view.Number, p.view.Coordinator, strings.Join(ids, ", "))
 }
 
-// viewsExclude is S3 as the API shows it. A node's view stays in its status when the node is lost, so an older view beside a newer one
-// is history. It is a contradiction when two nodes have published different views of one number, each without the other (R3), or when
-// a node publishes a view that is not newer than one without it that was there before.
-func (a *Auditor) viewsExclude(s *scene) []suspicion {
-	if s.Objects == nil {
-		return nil
-	}
+// publishedNow are the quorate views that the nodes publish, each with the look in which it was first seen.
+func (a *Auditor) publishedNow(s *scene) []published {
 	var now []published
 	for _, n := range s.Objects.Nodes {
 		if n.Status.Agent == nil || n.Status.Agent.View == nil || !n.Status.Agent.View.Quorate {
@@ -51,6 +46,17 @@ func (a *Auditor) viewsExclude(s *scene) []suspicion {
 		a.views[n.Name] = p
 		now = append(now, p)
 	}
+	return now
+}
+
+// viewsExclude is S3 as the API shows it. A node's view stays in its status when the node is lost, so an older view beside a newer one
+// is history. It is a contradiction when two nodes have published different views of one number, each without the other (R3), or when
+// a node publishes a view that is not newer than one without it that was there before.
+func (a *Auditor) viewsExclude(s *scene) []suspicion {
+	if s.Objects == nil {
+		return nil
+	}
+	now := a.publishedNow(s)
 	var all []suspicion
 	for _, p := range now {
 		for _, q := range now {

@@ -227,19 +227,24 @@ func (a *Auditor) notOnline(s *scene) []suspicion {
 		if node == "" {
 			continue
 		}
-		found := s.suspect("L1", g.object(), fmt.Sprint(g.state, g.assigned.Epoch),
-			fmt.Sprintf("it is wanted Online and is %s, though %s may run it", g.state, node),
-			"Ask why: kubectl describe rg "+g.Name+" -n "+g.Namespace+"; `status.candidates` says what keeps it from each node",
-			s.fromAPI("%s, state %s", g.owner(), g.state)).within(s.options.Online)
-		if g.state == model.GroupPending {
-			found = found.within(s.options.Pending)
-		}
-		if g.state == model.GroupFailed || g.Status.FailedSince != nil || g.idleByChoice() {
-			found = found.notice()
-		}
-		all = append(all, found)
+		all = append(all, s.waits(g, node))
 	}
 	return all
+}
+
+// waits is the suspicion about a group that could run on a node and does not.
+func (s *scene) waits(g *groupScene, node string) suspicion {
+	found := s.suspect("L1", g.object(), fmt.Sprint(g.state, g.assigned.Epoch),
+		fmt.Sprintf("it is wanted Online and is %s, though %s may run it", g.state, node),
+		"Ask why: kubectl describe rg "+g.Name+" -n "+g.Namespace+"; `status.candidates` says what keeps it from each node",
+		s.fromAPI("%s, state %s", g.owner(), g.state)).within(s.options.Online)
+	if g.state == model.GroupPending {
+		found = found.within(s.options.Pending)
+	}
+	if g.state == model.GroupFailed || g.Status.FailedSince != nil || g.idleByChoice() {
+		found = found.notice()
+	}
+	return found
 }
 
 // wanted says that the group should be online, as far as it says itself.

@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"fmt"
 
+	"github.com/quorate/quorate/pkg/membership"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/quorum"
 )
@@ -20,6 +21,34 @@ func check(d *Datagram) error {
 	case len(m.Heard) > maxList:
 		return fmt.Errorf("%d entries of heard, more than %d", len(m.Heard), maxList)
 	}
+	if err := checkLists(m); err != nil {
+		return err
+	}
+	if err := checkRecord(m.Committed); err != nil {
+		return err
+	}
+	if err := checkRecord(m.Tentative); err != nil {
+		return err
+	}
+	if err := checkWitness(m); err != nil {
+		return err
+	}
+	return checkEchoes(d.Echoes)
+}
+
+// checkWitness holds the bounds of what is said of the witness.
+func checkWitness(m *membership.Message) error {
+	if c := m.Claim; c != nil && (c.Witness == 0 || c.Remaining <= 0 || c.Remaining > maxHold || c.Coordinator > model.MaxNodeID) {
+		return fmt.Errorf("claim of witness %x for %s is out of bounds", c.Witness, c.Remaining)
+	}
+	if id := m.Suspended; id.Coordinator > model.MaxNodeID || (id.Number == 0) != (id.Coordinator == 0) {
+		return fmt.Errorf("suspended from view %s, which is out of bounds", id)
+	}
+	return nil
+}
+
+// checkLists holds the bounds of the lists of nodes.
+func checkLists(m *membership.Message) error {
 	for i := range m.Heard {
 		if !validID(m.Heard[i].ID) || (i > 0 && m.Heard[i-1].ID >= m.Heard[i].ID) {
 			return fmt.Errorf("heard: node %d is out of range or order", m.Heard[i].ID)
@@ -28,27 +57,14 @@ func check(d *Datagram) error {
 	if err := checkMembers("proposal", m.Proposal); err != nil {
 		return err
 	}
-	if v := m.View; v != nil {
-		if v.ID.Number == 0 || !validID(v.ID.Coordinator) || len(v.Members) == 0 {
-			return fmt.Errorf("view %s of %d members is out of bounds", v.ID, len(v.Members))
-		}
-		if err := checkMembers("view", v.Members); err != nil {
-			return err
-		}
+	v := m.View
+	if v == nil {
+		return nil
 	}
-	if err := checkRecord(m.Committed); err != nil {
-		return err
+	if v.ID.Number == 0 || !validID(v.ID.Coordinator) || len(v.Members) == 0 {
+		return fmt.Errorf("view %s of %d members is out of bounds", v.ID, len(v.Members))
 	}
-	if err := checkRecord(m.Tentative); err != nil {
-		return err
-	}
-	if c := m.Claim; c != nil && (c.Witness == 0 || c.Remaining <= 0 || c.Remaining > maxHold || c.Coordinator > model.MaxNodeID) {
-		return fmt.Errorf("claim of witness %x for %s is out of bounds", c.Witness, c.Remaining)
-	}
-	if id := m.Suspended; id.Coordinator > model.MaxNodeID || (id.Number == 0) != (id.Coordinator == 0) {
-		return fmt.Errorf("suspended from view %s, which is out of bounds", id)
-	}
-	return checkEchoes(d.Echoes)
+	return checkMembers("view", v.Members)
 }
 
 func validID(id model.NodeID) bool { return id > 0 && id <= model.MaxNodeID }

@@ -62,8 +62,13 @@ func Judge(a *model.Assignment, s Standing) Verdict {
 	switch {
 	case s.Acting.IsZero() || s.Acting.Number < a.View.Number:
 		return VerdictWait
-	case asked == VerdictRun && a.View.Number < s.Since && a.Epoch > s.Obeyed && a.Epoch < model.MaxEpoch && enforced(RuleViewFirst):
+	case asked == VerdictRun && s.outdated(a):
 		return VerdictOld
 	}
 	return asked
+}
+
+// outdated reports whether an assignment to this life was made before the life first acted.
+func (s Standing) outdated(a *model.Assignment) bool {
+	return a.View.Number < s.Since && a.Epoch > s.Obeyed && a.Epoch < model.MaxEpoch && enforced(RuleViewFirst)
 }

@@ -22,7 +22,7 @@ func inDir[T any](runDir string, use func(path string) (T, error)) (T, error) {
 		var none T
 		return none, &fs.PathError{Op: "open", Path: runDir, Err: err}
 	}
-	defer unix.Close(dir)
+	defer func() { _ = unix.Close(dir) }() // it was opened for its name only
 	return use(fmt.Sprintf("/proc/self/fd/%d/%s", dir, SocketName))
 }
 

@@ -47,19 +47,8 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 	if p.Silent {
 		p.Silent, m.changed, m.stale = false, true, true
 	}
-	if p.Acting != msg.Acting && m.p.Prevent {
-		m.stale = true
-	}
-	if p.Suspended != msg.Suspended || (msg.Claim == nil) != (p.Claim.Witness == 0) {
-		m.stale = true
-	}
-	if p.Generation != msg.Generation || p.NotReady != msg.NotReady || p.Released != msg.Released ||
-		!slices.Equal(p.Hears, hears) || !p.Committed.Equal(msg.Committed) || !p.Tentative.Equal(msg.Tentative) {
-		m.stale = true
-	}
-	news = p.Leaving != msg.Leaving || p.ReachesWitness != msg.ReachesWitness || p.CannotServe != msg.CannotServe ||
-		msg.Claim != nil && p.Claim.news(*msg.Claim) || p.HighestView != msg.HighestView ||
-		!p.View.Equal(msg.View) || !slices.Equal(p.Proposal, msg.Proposal)
+	m.stale = m.stale || m.outdates(p, msg, hears)
+	news = p.tellsNews(msg)
 	p.Incarnation, p.Generation, p.Sequence, p.LastHeard = msg.Incarnation, msg.Generation, msg.Sequence, now
 	p.NotReady, p.Leaving, p.Released, p.ReachesAPI = msg.NotReady, msg.Leaving, msg.Released, msg.ReachesAPI
 	p.ReachesWitness, p.CannotServe, p.Acting, p.Suspended = msg.ReachesWitness, msg.CannotServe, msg.Acting, msg.Suspended
@@ -71,12 +60,7 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 		p.Proposal = slices.Clone(msg.Proposal)
 	}
 	p.HighestView = msg.HighestView
-	if !p.Committed.Equal(msg.Committed) {
-		p.Committed = msg.Committed.Clone()
-	}
-	if !p.Tentative.Equal(msg.Tentative) {
-		p.Tentative = msg.Tentative.Clone()
-	}
+	p.takeRecords(msg)
 	if p.Released {
 		// R1: who has left counts no grant of this incarnation any more, so the promise to it has no purpose.
 		p.PromisedUntil = 0
@@ -88,6 +72,32 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 	}
 	m.countGrant(p, msg)
 	return news
+}
+
+// outdates reports whether a message changes what a proposal is made from.
+func (m *Machine) outdates(p *Peer, msg *Message, hears []model.NodeID) bool {
+	if p.Acting != msg.Acting && m.p.Prevent || p.Suspended != msg.Suspended || (msg.Claim == nil) != (p.Claim.Witness == 0) {
+		return true
+	}
+	return p.Generation != msg.Generation || p.NotReady != msg.NotReady || p.Released != msg.Released ||
+		!slices.Equal(p.Hears, hears) || !p.Committed.Equal(msg.Committed) || !p.Tentative.Equal(msg.Tentative)
+}
+
+// tellsNews reports whether a message says anything else that is new beside that the sender is there.
+func (p *Peer) tellsNews(msg *Message) bool {
+	return p.Leaving != msg.Leaving || p.ReachesWitness != msg.ReachesWitness || p.CannotServe != msg.CannotServe ||
+		msg.Claim != nil && p.Claim.news(*msg.Claim) || p.HighestView != msg.HighestView ||
+		!p.View.Equal(msg.View) || !slices.Equal(p.Proposal, msg.Proposal)
+}
+
+// takeRecords takes over the sender's vote records.
+func (p *Peer) takeRecords(msg *Message) {
+	if !p.Committed.Equal(msg.Committed) {
+		p.Committed = msg.Committed.Clone()
+	}
+	if !p.Tentative.Equal(msg.Tentative) {
+		p.Tentative = msg.Tentative.Clone()
+	}
 }
 
 // countGrant counts the grant that a message carries from when this node sent what it grants (R1), and never for longer than

@@ -62,16 +62,9 @@ func (f *fencer) confirm(ctx context.Context, caller localapi.Caller, request *C
 		return nil, localapi.Refused("%s is in view %s: it is alive", request.Node, s.View.ID)
 	}
 	id := s.Settings.Nodes[at].ID
-	newest, err := f.newestLife(ctx, s, id)
-	switch {
-	case err != nil:
+	newest, err := f.namedLife(ctx, s, id, request)
+	if err != nil {
 		return nil, err
-	case request.Generation == 0 && newest == 0:
-		return nil, localapi.Refused("no life of %s is known here: name its generation (status.generation of its Node)", request.Node)
-	case request.Generation != 0 && newest != 0 && request.Generation != uint64(newest):
-		return nil, localapi.Refused("the newest life of %s that is known is generation %d, not %d", request.Node, newest, request.Generation)
-	case request.Generation != 0:
-		newest = model.Generation(request.Generation)
 	}
 	if p, found := s.peer(id); found && p.Heard && !p.Silent {
 		return nil, localapi.Refused("%s is heard by this host: it is not off", request.Node)
@@ -87,6 +80,22 @@ func (f *fencer) confirm(ctx context.Context, caller localapi.Caller, request *C
 	f.changed()
 	f.wakeUp()
 	return &c, nil
+}
+
+// namedLife is the life of a node that a confirmation speaks of: the newest that is known, which a generation in the request must be.
+func (f *fencer) namedLife(ctx context.Context, s *standing, id model.NodeID, request *ConfirmOff) (model.Generation, error) {
+	newest, err := f.newestLife(ctx, s, id)
+	switch {
+	case err != nil:
+		return 0, err
+	case request.Generation == 0 && newest == 0:
+		return 0, localapi.Refused("no life of %s is known here: name its generation (status.generation of its Node)", request.Node)
+	case request.Generation != 0 && newest != 0 && request.Generation != uint64(newest):
+		return 0, localapi.Refused("the newest life of %s that is known is generation %d, not %d", request.Node, newest, request.Generation)
+	case request.Generation != 0:
+		newest = model.Generation(request.Generation)
+	}
+	return newest, nil
 }
 
 // newestLife is the newest generation of a node that is known here; 0 for none.

@@ -198,15 +198,7 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		o.before = p.lastNode // the cache has not caught up with our own last write
 	}
 	status := agentStatus(o)
-	if p.lastNode != nil && !equality.Semantic.DeepEqual(node.Status.Agent, p.lastNode) {
-		wait, setBack := p.nodeEcho.missing(node.ResourceVersion, time.Now())
-		if wait > 0 {
-			p.nodes.AddAfter(p.nodeName, wait)
-		}
-		if setBack {
-			p.lastNode = nil
-		}
-	}
+	p.awaitEcho(node)
 	if p.lastNode == nil && equality.Semantic.DeepEqual(node.Status.Agent, status) {
 		p.lastNode = status
 	}
@@ -230,6 +222,20 @@ func (p *publisher) writeNode(ctx context.Context) error {
 	p.lastNode, p.lazySince = status, time.Time{}
 	p.nodeEcho.wrote(time.Now())
 	return nil
+}
+
+// awaitEcho looks whether the last write of the node's status has come back, and forgets it when the API server has lost it.
+func (p *publisher) awaitEcho(node *v1alpha1.Node) {
+	if p.lastNode == nil || equality.Semantic.DeepEqual(node.Status.Agent, p.lastNode) {
+		return
+	}
+	wait, setBack := p.nodeEcho.missing(node.ResourceVersion, time.Now())
+	if wait > 0 {
+		p.nodes.AddAfter(p.nodeName, wait)
+	}
+	if setBack {
+		p.lastNode = nil
+	}
 }
 
 // writeResource writes the status of a resource if this node is its owner, at the highest epoch known.

@@ -5,6 +5,6 @@ type Rule string
 
 // The rules that the simulation can switch off, to show that it finds what they prevent.
 const (
-	RuleSaid Rule = "O1" // an owner has released only what it says
+	RuleSaid   Rule = "O1" // an owner has released only what it says
 	RuleListed Rule = "O2" // every earlier owner is listed until it is proven harmless
 )

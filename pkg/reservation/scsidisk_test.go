@@ -204,7 +204,7 @@ func TestSCSIReplies(t *testing.T) {
 			switch {
 			case tc.wantErr == nil:
 				must(t, err)
-			case err == nil, tc.wantErr != errAny && !errors.Is(err, tc.wantErr):
+			case err == nil, !errors.Is(tc.wantErr, errAny) && !errors.Is(err, tc.wantErr):
 				t.Errorf("Acquire() = %v, want %v; commands %v", err, tc.wantErr, tg.commands)
 			}
 			if err == nil && r.Proof() != tc.proof {

@@ -78,7 +78,7 @@ func TestAsyncHung(t *testing.T) {
 func TestAsyncOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dev := &deviceStub{}
-		opened, fail := 0, error(ErrAbsent)
+		opened, fail := 0, ErrAbsent
 		a := NewAsync(NewGuard(1), "w", func(context.Context) (Device, error) {
 			opened++
 			return dev, fail

@@ -198,8 +198,8 @@ func (h *Host) answer(life int, r membership.WitnessResult) {
 	}
 }
 
-// Witness returns the witness that is configured now; nil when there is none.
-func (w *World) Witness() *witnessDisk { return w.witnesses[w.cfg.Witness.ID] }
+// witness returns the witness that is configured now; nil when there is none.
+func (w *World) witness() *witnessDisk { return w.witnesses[w.cfg.Witness.ID] }
 
 // setConfig gives every host the present configuration, each at a moment of its own within spread.
 func (w *World) setConfig(spread time.Duration) {
@@ -269,7 +269,7 @@ func (w *World) healWitness() {
 
 // disturbWitness makes one fault of the witness.
 func (w *World) disturbWitness(h *Host) {
-	d := w.Witness()
+	d := w.witness()
 	if d == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -113,7 +114,7 @@ func TestR8gPartitionInTime(t *testing.T) {
 // TestR8gWitnessLost (A37): a witness that is lost for over two seconds loses its vote to a new record, without a gap, and gets it back.
 func TestR8gWitnessLost(t *testing.T) {
 	w := witnessWorld(t, Options{Nodes: 4})
-	w.Witness().failed[0] = true
+	w.witness().failed[0] = true
 	within(t, w, 5*time.Second, "a record without the witness", func() bool { return w.Host(1).Status().Committed.Witness == 0 })
 	for _, h := range w.Hosts {
 		if st := h.Status(); !st.Acting || st.Self.Generation != 1 {
@@ -130,7 +131,7 @@ func TestR8gWitnessLost(t *testing.T) {
 // TestR8hHung: a witness that hangs stops nobody whose quorum does not need it, and is given up.
 func TestR8hHung(t *testing.T) {
 	w := witnessWorld(t, Options{Nodes: 2})
-	w.Witness().hung[0] = true
+	w.witness().hung[0] = true
 	run(t, w, 10*time.Second)
 	for _, h := range w.Hosts {
 		if st := h.Status(); !st.Acting || st.Self.Generation != 1 || st.Witness.Trouble == "" {
@@ -175,9 +176,9 @@ func TestR8iCannotServe(t *testing.T) {
 // TestR8eFree: a witness that has forgotten its reservation is not taken at once: another's vote may still count.
 func TestR8eFree(t *testing.T) {
 	w := witnessWorld(t, Options{Nodes: 2})
-	w.Witness().PowerLoss()
+	w.witness().PowerLoss()
 	lost := w.Now()
-	within(t, w, 4*time.Second, "held again", func() bool { return w.holder() != 0 && w.Witness().array.Holder != "" })
+	within(t, w, 4*time.Second, "held again", func() bool { return w.holder() != 0 && w.witness().array.Holder != "" })
 	if took := w.Now() - lost; took < 3*250*time.Millisecond {
 		t.Errorf("taken again after %v", took)
 	}
@@ -191,7 +192,7 @@ func TestDiskOnly(t *testing.T) {
 		w.Host(id).PowerOff()
 	}
 	within(t, w, 4*time.Second, "3 alone", func() bool { return w.actingIn([]model.NodeID{3}) })
-	w.Witness().failed[0] = true
+	w.witness().failed[0] = true
 	within(t, w, 3*time.Second, "quorum ends with the witness", func() bool { return !w.Host(3).Status().Keeping })
 	w.Calm()
 	within(t, w, 6*time.Second, "all together", func() bool { return w.Settled(1, 2, 3) })
@@ -233,7 +234,7 @@ func TestForce(t *testing.T) {
 		t.Error("the record does not say that it was forced")
 	}
 	h.step(func(now time.Duration) { err = h.machine.Force(now) })
-	if err != membership.ErrQuorate {
+	if !errors.Is(err, membership.ErrQuorate) {
 		t.Errorf("forcing again: %v, want %v", err, membership.ErrQuorate)
 	}
 	w.Host(1).PowerOn()

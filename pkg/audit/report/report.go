@@ -81,11 +81,13 @@ func Verdict(w io.Writer, v *audit.Verdict, format string) error {
 	}
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, source := range slices.Sorted(maps.Keys(v.Seen)) {
-		fmt.Fprintf(table, "looked at %s\t%d times", source, v.Seen[source])
+		row := fmt.Sprintf("looked at %s\t%d times", source, v.Seen[source])
 		if v.Blind[source] > 0 {
-			fmt.Fprintf(table, "\t%d times in vain", v.Blind[source])
+			row += fmt.Sprintf("\t%d times in vain", v.Blind[source])
 		}
-		fmt.Fprintln(table)
+		if _, err := io.WriteString(table, row+"\n"); err != nil {
+			return err
+		}
 	}
 	if err := table.Flush(); err != nil {
 		return err

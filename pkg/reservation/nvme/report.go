@@ -66,14 +66,14 @@ func ReadReport(ctx context.Context, t Transport) (Report, error) {
 		status, raw, err := t.Do(ctx, report(length, extended))
 		switch {
 		case err != nil:
-			return Report{}, fmt.Errorf("Reservation Report: %w", err)
+			return Report{}, fmt.Errorf("reading the reservation report: %w", err)
 		case extended && (status&statusMask == statusHostIDFormat || status&statusMask == statusInvalidField):
 			// An older controller, or one whose hosts have short ids.
 			extended = false
 			continue
 		}
 		if err := Check(status); err != nil {
-			return Report{}, fmt.Errorf("Reservation Report: %w", err)
+			return Report{}, fmt.Errorf("reading the reservation report: %w", err)
 		}
 		r, err := ParseReport(raw, extended)
 		if err != nil {
@@ -83,7 +83,7 @@ func ReadReport(ctx context.Context, t Transport) (Report, error) {
 			return r, nil
 		}
 		if length *= 4; length > maxReport {
-			return Report{}, fmt.Errorf("Reservation Report: %d hosts are registered, which is too many", len(r.Keys)+r.Missing)
+			return Report{}, fmt.Errorf("reading the reservation report: %d hosts are registered, which is too many", len(r.Keys)+r.Missing)
 		}
 	}
 }

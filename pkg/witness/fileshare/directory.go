@@ -49,7 +49,7 @@ func (d mounted) kind() (int64, error) {
 	if err := unix.Statfs(d.path, &st); err != nil {
 		return 0, &os.PathError{Op: "statfs", Path: d.path, Err: err}
 	}
-	return int64(st.Type), nil
+	return st.Type, nil
 }
 
 func (d mounted) list() (names []string, err error) {

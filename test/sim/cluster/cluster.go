@@ -269,5 +269,3 @@ func (c *Cluster) powerOnLater(n *node, d time.Duration) {
 		}
 	})
 }
-
-func (c *Cluster) node(id model.NodeID) *node { return c.nodes[id-1] }

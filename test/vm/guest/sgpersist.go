@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -91,10 +92,10 @@ func Persist(t testing.TB, device string, options ...string) bool {
 func WriteSector(t testing.TB, device string, sector int64, content byte) bool {
 	t.Helper()
 	err := writeDirect(device, sector, content)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return true
-	case unix.EBADE:
+	case errors.Is(err, unix.EBADE):
 		return false
 	}
 	t.Fatalf("writing %s: %v, want success or EBADE", device, err)
