@@ -63,7 +63,7 @@ test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name p
 	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/... -p 1 -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-vm
-test-vm: vm ## Only the tests that need real disks, NFS or watchdogs, in an emulated guest (RUN=regexp, PACKAGES=...).
+test-vm: build vm ## Only the tests that need real disks, NFS or watchdogs, in an emulated guest (RUN=regexp, PACKAGES=...).
 	@RUN='$(RUN)' PACKAGES='$(PACKAGES)' hack/test-vm.sh
 
 .PHONY: soak

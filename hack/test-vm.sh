@@ -8,5 +8,5 @@ cd "$ROOT"
 read -ra packages <<<"${PACKAGES:-./...}"
 "$BIN/quorate-vm" test --quiet ${RUN:+--run "$RUN"} "${packages[@]}"
 if [ -z "${RUN:-}${PACKAGES:-}" ]; then
-  QUORATE_VM="$BIN/vm" go test -count=1 -timeout 20m ./test/vm/machine
+  QUORATE_VM="$BIN/vm" QUORATE_BIN="$BIN" go test -count=1 -timeout 20m ./test/vm/machine ./test/vm/selffence
 fi
