@@ -303,7 +303,7 @@ func (c *core) show(now time.Duration) time.Duration {
 }
 
 // publish renews the lease and shows the standing to the others.
-func (c *core) publish() membership.Status {
+func (c *core) publish() {
 	s := &standing{Settings: c.settings, Trouble: c.trouble}
 	if c.machine != nil {
 		now := c.now()
@@ -324,7 +324,6 @@ func (c *core) publish() membership.Status {
 		c.lastKey = k
 		c.changed()
 	}
-	return s.Status
 }
 
 // do runs a command on the loop and returns its error; it fails when ctx ends first.
