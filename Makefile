@@ -90,8 +90,9 @@ bench-failover: build controlplane ## Time failovers, moves and restarts in the 
 	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --repetitions $(N)
 
 .PHONY: bench-quorum
-bench-quorum: build ## Time view agreement, and the cost of heartbeats with 3, 16 and 64 nodes.
+bench-quorum: build controlplane ## Time view agreement, heartbeats of 3, 16 and 64 nodes, and two hosts with a disk witness (N=5).
 	@$(BIN)/quorate-lab bench quorum
+	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --two-nodes --repetitions $(N)
 
 .PHONY: bench-policy
 bench-policy: ## Time a placement decision for 64 nodes and 10,000 groups.
