@@ -135,16 +135,12 @@ func (h *host) end(signal syscall.Signal) {
 // cleanUp ends the agent and the guardian that it has started, and shows the log of a test that failed.
 func (h *host) cleanUp() {
 	h.end(syscall.SIGKILL)
-	if raw, err := os.ReadFile(filepath.Join(h.runDir(), "guardian.pid")); err == nil {
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(raw))); err == nil && pid > 1 {
+	// A guardian that has only just been started has not written its pid anywhere yet, so the processes themselves are asked, for a while.
+	for range 30 {
+		for _, pid := range h.guardians() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			for range 100 {
-				if syscall.Kill(pid, 0) != nil {
-					break
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	for _, dir := range []string{filepath.Join(h.cgroup(), "guardian"), h.cgroup(), filepath.Dir(h.cgroup())} {
 		_ = unix.Rmdir(dir)
@@ -153,6 +149,22 @@ func (h *host) cleanUp() {
 		raw, _ := os.ReadFile(filepath.Join(h.dir, "agent.log"))
 		h.t.Logf("%s:\n%s", h.name, raw)
 	}
+}
+
+// guardians are the processes that watch this host's run directory.
+func (h *host) guardians() []int {
+	var pids []int
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(raw), "\x00guardian\x00") || !strings.Contains(string(raw), h.runDir()) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 func (h *host) status() *nodeagent.LocalStatus {
