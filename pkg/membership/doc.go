@@ -1,5 +1,5 @@
 // Package membership is the protocol by which agents agree on who is in the cluster and who has quorum (DESIGN section 4; the
-// rules R1 to R7, R9 and R11). It is a single-threaded machine: it does no I/O, starts no goroutine and reads no clock. Every
+// rules R1 to R11). It is a single-threaded machine: it does no I/O, starts no goroutine and reads no clock. Every
 // time is an input, a time.Duration of the caller's own CLOCK_BOOTTIME, and is never compared with another host's.
 //
 // # The caller's duties
@@ -10,10 +10,14 @@
 //  1. writes Ready.Persist, if not nil, to disk, atomically and with fsync;
 //  2. writes Ready.Volatile, if not nil, to a file that a reboot loses (tmpfs), atomically, without fsync;
 //  3. sends each of Ready.Messages to every peer on every internal network;
-//  4. acts on Ready.Events, and on Status.
+//  4. begins Ready.Witness, if not nil, in a goroutine of its own, and answers it with WitnessDone, however late;
+//  5. acts on Ready.Events, and on Status.
+//
+// One operation on the witness is out at a time. One that failed may still take effect, so no other may be begun on the device before it
+// has really ended: the caller answers with a failure meanwhile. An operation that cannot be begun is answered with a failure too.
 //
 // Leases and NextDeadline are cheap parts of Status for use after each call. An event can be lost when the process dies before
-// step 4; a start therefore looks at Status.Ready and the generation, which say the same as QuorumLost did.
+// step 5; a start therefore looks at Status.Ready and the generation, which say the same as QuorumLost did.
 //
 // The order is what makes the promises hold over a crash. A message that is never sent does no harm, one that is sent before
 // step 1 does. When the process wakes (freeze and thaw), it hands in all received datagrams before it calls Tick, and reads the
@@ -32,5 +36,6 @@
 //
 // Acting (Status.Acting, until ActingUntil) allows to start things, to make records and to report the view. Keeping (until
 // KeepingUntil) allows to go on running what the node owns; it is what address leases and the guardian's lease are made of.
-// When keeping ends, QuorumLost tells that the whole generation is burnt: all that ran in it must be stopped (R6, R7, O3).
+// When keeping ends while a challenge for the witness is under way, Suspended tells until when the stop may wait (R8). Else, or then,
+// QuorumLost tells that the whole generation is burnt: all that ran in it must be stopped (R6, R7, O3).
 package membership
