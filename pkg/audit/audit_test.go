@@ -54,6 +54,17 @@ func TestHealthyFailover(t *testing.T) {
 }
 
 // TestHealthyMove: withdrawn, released, given to another node.
+// TestWitnessChallenged: the keys of challengers come and go, and say nothing of epochs.
+func TestWitnessChallenged(t *testing.T) {
+	w := newWorld(t)
+	w.pass(2 * time.Second)
+	for _, keys := range [][]reservation.Key{{key(t, 1, 900)}, {key(t, 1, 900), key(t, 2, 950)}, {key(t, 1, 900)}} {
+		w.disks["/array/witness"].Keys = keys
+		w.pass(2 * time.Second)
+	}
+	w.nothing("a challenge")
+}
+
 func TestHealthyMove(t *testing.T) {
 	w := newWorld(t)
 	w.pass(2 * time.Second)

@@ -140,6 +140,9 @@ func (a *Auditor) epochsFall(s *scene) []suspicion {
 		}
 	}
 	for _, d := range s.Disks {
+		if w := s.witness(); w != nil && w.Device == d.Device {
+			continue // its keys carry incarnations of nodes, which come and go
+		}
 		var highest model.Epoch
 		for _, k := range d.Status.Keys {
 			if s.ours(k) {
