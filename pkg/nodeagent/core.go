@@ -120,7 +120,6 @@ func (c *core) configure(s *Settings, persistent *membership.Persistent, resumed
 
 // run is the loop. It returns when ctx ends; what it promised stays promised (the next agent resumes).
 func (c *core) run(ctx context.Context) {
-	favourHeartbeats(c.log)
 	defer c.transport.Close()
 	defer close(c.ended)
 	defer c.witness.close()

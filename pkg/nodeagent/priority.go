@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -20,14 +19,10 @@ import (
 )
 
 const (
-	// favour is the nice value of the agent's threads where the host allows no more: a host that is short of CPU must not look like a
-	// dead one.
+	// favour is the nice value of the agent's threads: a host that is short of CPU must not look like a dead one. Real-time priority was
+	// tried and taken back: the runtime makes threads that have it not, and a process is as late as the slowest of its threads, which
+	// then waits behind the real-time threads of all others.
 	favour = -20
-	// realtime is the priority of the agent's threads, heartbeats that of the one that heartbeats: the lowest ones that are served
-	// before all ordinary processes. The kernel keeps a share of the CPU for those (sched_rt_runtime_us, 5%), so that not even an
-	// agent that spins takes a host with it.
-	realtime   = 1
-	heartbeats = 2
 	// favourInterval is how soon a new thread of the process is favoured too.
 	favourInterval = 5 * time.Second
 	// spared is the agent's score for the kernel's out-of-memory killer: it is killed after everything that can be restarted.
@@ -42,7 +37,7 @@ const (
 // are served before ordinary ones. A host that refuses runs the agent all the same; what was refused is told in the Node's status.
 func favourProcess(log logr.Logger) *v1alpha1.AgentScheduling {
 	debug.SetGCPercent(collectAt)
-	s := &v1alpha1.AgentScheduling{Priority: v1alpha1.PriorityRealtime, MemoryLocked: true}
+	s := &v1alpha1.AgentScheduling{Priority: v1alpha1.PriorityNice, MemoryLocked: true}
 	var refused []string
 	note := func(err error) bool {
 		if err != nil {
@@ -56,11 +51,8 @@ func favourProcess(log logr.Logger) *v1alpha1.AgentScheduling {
 	}
 	note(spare(os.Getpid(), spared))
 	note(favourSession("self"))
-	if !note(favourThreads(unix.SCHED_RR)) {
-		s.Priority = v1alpha1.PriorityNice
-		if !note(favourThreads(unix.SCHED_NORMAL)) {
-			s.Priority = v1alpha1.PriorityOrdinary
-		}
+	if !note(favourThreads()) {
+		s.Priority = v1alpha1.PriorityOrdinary
 	}
 	if s.Message = cut(strings.Join(refused, "; "), maxProblemText); s.Message != "" {
 		log.Info("The host does not favour the agent in all ways; under load it may be taken for a dead one", "refused", s.Message)
@@ -72,13 +64,8 @@ func favourProcess(log logr.Logger) *v1alpha1.AgentScheduling {
 // What the agent starts is not favoured: the kernel gives its children back the ordinary priority (reset on fork), and their sessions
 // are their own.
 func favourAgent(ctx context.Context, priority v1alpha1.AgentPriority, log logr.Logger) {
-	policy := uint32(unix.SCHED_RR)
-	switch priority {
-	case v1alpha1.PriorityOrdinary:
+	if priority == v1alpha1.PriorityOrdinary {
 		return
-	case v1alpha1.PriorityNice:
-		policy = unix.SCHED_NORMAL
-	case v1alpha1.PriorityRealtime:
 	}
 	ticker := time.NewTicker(favourInterval)
 	defer ticker.Stop()
@@ -88,22 +75,10 @@ func favourAgent(ctx context.Context, priority v1alpha1.AgentPriority, log logr.
 			return
 		case <-ticker.C:
 		}
-		if err := favourThreads(policy); err != nil {
+		if err := favourThreads(); err != nil {
 			log.Info("The agent's new threads run without priority", "reason", err.Error())
 			return
 		}
-	}
-}
-
-// favourHeartbeats gives the calling goroutine a thread of its own, the most favoured of the process. The goroutine must not end
-// before the process does.
-func favourHeartbeats(log logr.Logger) {
-	runtime.LockOSThread()
-	attributes := unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: heartbeats, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}
-	if err := unix.SchedSetAttr(unix.Gettid(), &attributes, 0); err != nil {
-		log.V(1).Info("Heartbeats have no priority of their own", "reason", err.Error())
 	}
 }
 
@@ -121,23 +96,20 @@ func favourSession(pid string) error {
 }
 
 // favourThreads favours the threads that are not favoured as much already.
-func favourThreads(policy uint32) error {
+func favourThreads() error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return fmt.Errorf("listing the agent's threads: %w", err)
 	}
-	attributes := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
-	if policy == unix.SCHED_RR {
-		attributes.Priority = realtime
-	} else {
-		attributes.Nice = favour
+	attributes := unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Nice: favour,
 	}
 	for _, thread := range threads {
 		id, err := strconv.Atoi(thread.Name())
 		if err != nil {
 			continue
 		}
-		if now, err := unix.SchedGetAttr(id, 0); err == nil && now.Policy == policy && now.Priority >= attributes.Priority && now.Nice == attributes.Nice {
+		if now, err := unix.SchedGetAttr(id, 0); err == nil && now.Policy == attributes.Policy && now.Nice == attributes.Nice {
 			continue
 		}
 		if err := unix.SchedSetAttr(id, &attributes, 0); err != nil && !errors.Is(err, unix.ESRCH) {
