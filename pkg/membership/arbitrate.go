@@ -112,7 +112,7 @@ func (m *Machine) arbitrate(now time.Duration) {
 	}
 	switch {
 	case a.holding && m.givesUp(now):
-		if !m.serves(now) {
+		if !m.serves() {
 			a.yielded = now
 		}
 		a.until = quorum.Lapsed
@@ -154,15 +154,15 @@ func (m *Machine) SetState(version uint64, now time.Duration) {
 
 // takesNow says that the challenge has stood long enough and the view wants the witness.
 func (m *Machine) takesNow(now time.Duration) bool {
-	return m.a.registered && now >= m.a.since+m.challengeWait(now) && m.wantsWitness(now)
+	return m.a.registered && now >= m.a.since+m.challengeWait() && m.wantsWitness(now)
 }
 
 // challengeWait is W', and longer for one that can serve nobody (R8i).
-func (m *Machine) challengeWait(now time.Duration) time.Duration {
+func (m *Machine) challengeWait() time.Duration {
 	if !enforced(R8a) {
 		return 0
 	}
-	if !m.serves(now) {
+	if !m.serves() {
 		return reluctance * m.cfg.witnessWait()
 	}
 	return m.cfg.witnessWait()
@@ -179,7 +179,7 @@ func (m *Machine) SetServes(serves bool, now time.Duration) {
 	m.settle(now)
 }
 
-func (m *Machine) serves(time.Duration) bool { return m.a.cannotServe == 0 }
+func (m *Machine) serves() bool { return m.a.cannotServe == 0 }
 
 // wantsWitness says that this node should take the witness: nobody of its view holds it, the view would act with it, and no other
 // member is to take it.
@@ -193,7 +193,7 @@ func (m *Machine) wantsWitness(now time.Duration) bool {
 	if m.claimant(now) != 0 {
 		return false
 	}
-	return m.wouldAct(now) && m.taker(now) == m.cfg.Self
+	return m.wouldAct(now) && m.taker() == m.cfg.Self
 }
 
 // claimant is the member that tells that it holds the witness, 0 if none does.
@@ -208,10 +208,10 @@ func (m *Machine) claimant(now time.Duration) model.NodeID {
 }
 
 // taker is the lowest member that reaches the witness and serves clients, or else the lowest that reaches it.
-func (m *Machine) taker(now time.Duration) model.NodeID {
+func (m *Machine) taker() model.NodeID {
 	var second model.NodeID
 	for _, o := range m.v.View.Members {
-		reaches, serves := m.a.reached, m.serves(now)
+		reaches, serves := m.a.reached, m.serves()
 		if o.ID != m.cfg.Self {
 			p := m.peer(o.ID)
 			if p == nil || p.Silent || p.Committed == nil {
@@ -306,7 +306,7 @@ func (m *Machine) witnessDue(now time.Duration) time.Duration {
 	}
 	look := a.next
 	if a.registered && m.wantsWitness(now) {
-		look = min(look, a.since+m.challengeWait(now))
+		look = min(look, a.since+m.challengeWait())
 	}
 	return max(now, min(due, max(look, a.rest)))
 }

@@ -131,7 +131,7 @@ func (m *Machine) challenge(now time.Duration, r WitnessResult) {
 		m.ask(now, WitnessOp{Act: WitnessRegister})
 	case !a.registered || a.rival != r.Holder:
 		a.registered, a.since, a.rival = true, now, r.Holder
-	case m.takesNow(now) && a.issued >= a.since+m.challengeWait(now):
+	case m.takesNow(now) && a.issued >= a.since+m.challengeWait():
 		m.ask(now, WitnessOp{Act: WitnessTake, Victim: r.Holder})
 	}
 }
