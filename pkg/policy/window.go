@@ -7,7 +7,9 @@ import (
 )
 
 // nextOpening returns the first time at or after t at which the failback rule allows a move. A window has both ends (A30), ends
-// before the minute of its End, and wraps midnight when its End is before its Start (A29); equal ends are the whole day.
+// before the minute of its End, and wraps midnight when its End is before its Start (A29); equal ends are the whole day. It is open
+// whenever the clocks of its time zone show a time inside it: where they are set forward over a part of it, it is that much shorter,
+// and where over all of it, it does not open that day; where they are set back, it opens as often as they show its hours.
 func nextOpening(f model.Failback, t time.Time) time.Time {
 	if f.Policy != model.FailbackWindow || !f.HasStart || !f.HasEnd || f.Start == f.End {
 		return t
@@ -16,19 +18,25 @@ func nextOpening(f model.Failback, t time.Time) time.Time {
 	if where == nil {
 		where = time.UTC
 	}
-	local := t.In(where)
-	if inWindow(f, local.Hour()*60+local.Minute()) {
-		return t
-	}
-	// Two days ahead are enough: a daylight saving change may swallow one day's opening.
-	for day := range 3 {
-		open := time.Date(local.Year(), local.Month(), local.Day()+day, f.Start/60, f.Start%60, 0, 0, where)
-		if !open.Before(t) {
+	// Between two changes of the clocks the time of day is mere arithmetic. A day and a half has at most one change.
+	for local := t.In(where); ; {
+		minute := local.Hour()*60 + local.Minute()
+		if inWindow(f, minute) {
+			return local
+		}
+		left := time.Duration((f.Start-minute+day)%day) * time.Minute
+		into := time.Duration(local.Second())*time.Second + time.Duration(local.Nanosecond())
+		open := local.Add(left - into)
+		_, change := local.ZoneBounds()
+		if change.IsZero() || open.Before(change) {
 			return open
 		}
+		local = change
 	}
-	return t
 }
+
+// day is the number of minutes of a day.
+const day = 24 * 60
 
 // inWindow says whether a minute of the day is inside the window.
 func inWindow(f model.Failback, minute int) bool {

@@ -93,6 +93,17 @@ var worldCommands = map[string]command{
 		e.World.Now = next
 		return nil, nil
 	},
+	// clock RFC3339: time passes until then. Example: clock 2026-03-29T01:30:00+01:00
+	"clock": func(e *Env, args []string) ([]string, error) {
+		t, err := time.Parse(time.RFC3339, args[0])
+		if err == nil && t.Before(e.World.Now) {
+			err = fmt.Errorf("it is %s already", e.World.Now.Format(time.RFC3339))
+		}
+		if err == nil {
+			e.World.Now = t.UTC()
+		}
+		return nil, err
+	},
 	// restore GROUP EPOCH: the API goes back to an earlier assignment of the group; the agents do not. Example: restore web 1
 	"restore": func(e *Env, args []string) ([]string, error) {
 		g := e.World.group(args[0])
