@@ -15,10 +15,8 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/controllers/inventory"
-	"github.com/quorate/quorate/pkg/model"
-	"github.com/quorate/quorate/pkg/policy"
+	"github.com/quorate/quorate/pkg/decision"
 	"github.com/quorate/quorate/pkg/snapshot"
-	"github.com/quorate/quorate/pkg/validation"
 )
 
 const (
@@ -68,11 +66,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.removeBegunMoves(ctx, o); err != nil {
 		return outcomeOf(err)
 	}
-	round := newRound(o, r.Inventory.Liveness.HighestView(request.Name), now)
+	round := decision.NewRound(o, r.Inventory.Liveness.HighestView(request.Name), now)
 	if err := r.write(ctx, round); err != nil {
 		return outcomeOf(err)
 	}
-	return ctrl.Result{RequeueAfter: round.next(now)}, nil
+	return ctrl.Result{RequeueAfter: round.Next()}, nil
 }
 
 // outcomeOf tells a lost race, which the next round wins, from a failure.
@@ -106,48 +104,4 @@ func (r *Reconciler) overlay(o *snapshot.Objects) {
 	for i, g := range o.Groups {
 		o.Groups[i] = r.recent.Newest(g)
 	}
-}
-
-// round is one decision about a cluster with all that was looked at for it.
-type round struct {
-	objects  *snapshot.Objects
-	findings *validation.Findings
-	snapshot *model.Snapshot
-	plan     policy.Result
-	byGroup  map[model.GroupKey][]*v1alpha1.Resource
-	nodes    map[string]*v1alpha1.Node
-	decided  map[model.GroupKey]*policy.Decision
-	now      time.Time
-}
-
-func newRound(o *snapshot.Objects, highestView uint64, now time.Time) *round {
-	findings := validation.Check(o)
-	s := snapshot.Build(o, snapshot.Options{Invalid: findings.InvalidGroups(o), HighestView: highestView})
-	r := &round{
-		objects: o, findings: findings, snapshot: s, byGroup: o.ResourcesByGroup(), now: now,
-		nodes: make(map[string]*v1alpha1.Node, len(o.Nodes)), decided: map[model.GroupKey]*policy.Decision{},
-	}
-	for _, n := range o.Nodes {
-		r.nodes[n.Name] = n
-	}
-	// A cluster whose object is gone decides nothing; its groups are only let go.
-	if o.Cluster != nil {
-		r.plan = policy.Plan(s, now)
-	}
-	for i := range r.plan.Decisions {
-		r.decided[r.plan.Decisions[i].Group] = &r.plan.Decisions[i]
-	}
-	return r
-}
-
-// next is when to look again although nothing changes; 0 for never.
-func (r *round) next(now time.Time) time.Duration {
-	next := r.plan.NextCheck
-	if deadline := r.nextDeparture(); !deadline.IsZero() && (next.IsZero() || deadline.Before(next)) {
-		next = deadline
-	}
-	if next.IsZero() {
-		return 0
-	}
-	return max(next.Sub(now), time.Millisecond)
 }

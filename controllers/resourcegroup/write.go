@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/controllers/chronicle"
-	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/decision"
 	"github.com/quorate/quorate/pkg/policy"
 	"github.com/quorate/quorate/pkg/snapshot"
 	"github.com/quorate/quorate/pkg/status"
@@ -22,19 +21,19 @@ import (
 
 // write carries the round out: decided groups first, in the order of the plan, then whatever else has changed. One group's failure
 // keeps no other from being written.
-func (r *Reconciler) write(ctx context.Context, round *round) error {
-	index := make(map[string]int, len(round.objects.Groups))
-	for i, g := range round.objects.Groups {
+func (r *Reconciler) write(ctx context.Context, round *decision.Round) error {
+	index := make(map[string]int, len(round.Objects.Groups))
+	for i, g := range round.Objects.Groups {
 		index[string(g.UID)] = i
 	}
-	order := make([]int, 0, len(round.objects.Groups))
-	for i := range round.plan.Decisions {
-		if at, ok := index[round.plan.Decisions[i].UID]; ok {
+	order := make([]int, 0, len(round.Objects.Groups))
+	for i := range round.Plan.Decisions {
+		if at, ok := index[round.Plan.Decisions[i].UID]; ok {
 			order = append(order, at)
 		}
 	}
-	for i, g := range round.objects.Groups {
-		if round.decided[snapshot.Key(g)] == nil {
+	for i, g := range round.Objects.Groups {
+		if round.Decision(snapshot.Key(g)) == nil {
 			order = append(order, i)
 		}
 	}
@@ -69,27 +68,27 @@ func (r *Reconciler) inParallel(n int, work func(int) error) error {
 }
 
 // writeGroup brings one group's object in line with the round. Each step is safe to be the last one before a crash.
-func (r *Reconciler) writeGroup(ctx context.Context, round *round, i int) error {
-	g := round.objects.Groups[i]
-	decision := round.decided[snapshot.Key(g)]
+func (r *Reconciler) writeGroup(ctx context.Context, round *decision.Round, i int) error {
+	g := round.Objects.Groups[i]
+	decided := round.Decision(snapshot.Key(g))
 	// The finalizer comes before the first assignment: what was never held cannot be let go of unnoticed.
-	if round.mustHold(g) {
+	if round.MustHold(g) {
 		held, err := r.patchMeta(ctx, g, func(o *v1alpha1.ResourceGroup) { controllerutil.AddFinalizer(o, v1alpha1.OfflineFirstFinalizer) })
 		if err != nil {
 			return wrap("holding", g, err)
 		}
 		g = held
 	}
-	g, err := r.writeStatus(ctx, round, i, g, decision)
+	g, err := r.writeStatus(ctx, round, i, g, decided)
 	if err != nil {
 		return wrap("writing the status of", g, err)
 	}
-	if decision != nil && decision.Move != nil && g.Annotations[v1alpha1.MoveToAnnotation] != "" && requested(g) {
+	if decided != nil && decided.Move != nil && g.Annotations[v1alpha1.MoveToAnnotation] != "" && requested(g) {
 		if g, err = r.patchMeta(ctx, g, removeMove); err != nil {
 			return wrap("removing the carried-out move of", g, err)
 		}
 	}
-	if round.mayLetGo(g, i) {
+	if round.MayLetGo(g, i) {
 		if _, err := r.patchMeta(ctx, g, func(o *v1alpha1.ResourceGroup) { controllerutil.RemoveFinalizer(o, v1alpha1.OfflineFirstFinalizer) }); err != nil {
 			return wrap("letting go of", g, err)
 		}
@@ -99,8 +98,8 @@ func (r *Reconciler) writeGroup(ctx context.Context, round *round, i int) error 
 }
 
 // writeStatus writes the group's status if it differs, and tells of it.
-func (r *Reconciler) writeStatus(ctx context.Context, round *round, i int, g *v1alpha1.ResourceGroup, d *policy.Decision) (*v1alpha1.ResourceGroup, error) {
-	after := round.status(g, i, d)
+func (r *Reconciler) writeStatus(ctx context.Context, round *decision.Round, i int, g *v1alpha1.ResourceGroup, d *policy.Decision) (*v1alpha1.ResourceGroup, error) {
+	after := round.Status(g, i, d)
 	if equality.Semantic.DeepEqual(&g.Status, after) {
 		return g, nil
 	}
@@ -113,28 +112,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, round *round, i int, g *v1
 	r.recent.Wrote(before.ResourceVersion, written)
 	chronicle.Emit(r.Recorder, written, status.GroupEvents(&before.Status, after, d))
 	return written, nil
-}
-
-// status computes the group's status after the decision.
-func (r *round) status(g *v1alpha1.ResourceGroup, i int, d *policy.Decision) *v1alpha1.ResourceGroupStatus {
-	key := snapshot.Key(g)
-	facts := &status.GroupFacts{
-		Group: g, Resources: r.byGroup[key], Model: &r.snapshot.Groups[i], View: r.snapshot.View, Decision: d, Note: r.plan.Groups[key], Now: r.now,
-	}
-	owner := ""
-	if a := g.Status.Assignment; a != nil {
-		owner = a.Node
-	}
-	if d != nil && (d.Kind == policy.Assign || d.Kind == policy.Withdraw) {
-		owner = d.Assignment.Node
-	}
-	facts.Owner = r.nodes[owner]
-	facts.PowerFencing = slices.ContainsFunc(r.snapshot.Nodes, func(n model.Node) bool { return n.Name == owner && n.PowerFencing })
-	if found, bad := r.findings.GroupError(g, facts.Resources); bad {
-		facts.Invalid = &found
-	}
-	facts.Warnings = r.findings.OfGroup(key)
-	return status.Group(facts)
 }
 
 // patchMeta changes the group's metadata, if it is still the version that was looked at.

@@ -1,9 +1,8 @@
-package resourcegroup
+package decision
 
 import (
+	"slices"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
@@ -15,25 +14,25 @@ import (
 const departureMargin = 10 * time.Second
 
 // abandoned says that nobody is left who could take a group offline, so that holding it would hold it for ever.
-func (r *round) abandoned() bool {
-	return r.objects.Cluster == nil || len(r.objects.Nodes) == 0
+func (r *Round) abandoned() bool {
+	return r.Objects.Cluster == nil || len(r.Objects.Nodes) == 0
 }
 
-// mustHold says that the group lacks the finalizer that it needs.
-func (r *round) mustHold(g *v1alpha1.ResourceGroup) bool {
-	return g.DeletionTimestamp == nil && !r.abandoned() && !controllerutil.ContainsFinalizer(g, v1alpha1.OfflineFirstFinalizer)
+// MustHold says that the group lacks the finalizer that it needs.
+func (r *Round) MustHold(g *v1alpha1.ResourceGroup) bool {
+	return g.DeletionTimestamp == nil && !r.abandoned() && !slices.Contains(g.Finalizers, v1alpha1.OfflineFirstFinalizer)
 }
 
-// mayLetGo says that a group that is being deleted is offline everywhere (rule O11): it never ran, or it is withdrawn and every
+// MayLetGo says that a group that is being deleted is offline everywhere (rule O11): it never ran, or it is withdrawn and every
 // earlier owner is either proven harmless or lost for longer than it may go on.
-func (r *round) mayLetGo(g *v1alpha1.ResourceGroup, i int) bool {
-	if g.DeletionTimestamp == nil || !controllerutil.ContainsFinalizer(g, v1alpha1.OfflineFirstFinalizer) {
+func (r *Round) MayLetGo(g *v1alpha1.ResourceGroup, i int) bool {
+	if g.DeletionTimestamp == nil || !slices.Contains(g.Finalizers, v1alpha1.OfflineFirstFinalizer) {
 		return false
 	}
 	if r.abandoned() {
 		return true
 	}
-	model := &r.snapshot.Groups[i]
+	model := &r.Snapshot.Groups[i]
 	if r.runsAnywhere(model) {
 		return false
 	}
@@ -41,13 +40,13 @@ func (r *round) mayLetGo(g *v1alpha1.ResourceGroup, i int) bool {
 	if a.Epoch == 0 {
 		return true
 	}
-	return a.Node == "" && !r.now.Before(r.departure(a))
+	return a.Node == "" && !r.Now.Before(r.departure(a))
 }
 
 // runsAnywhere says that a node of the view still has something of the group.
-func (r *round) runsAnywhere(g *model.Group) bool {
+func (r *Round) runsAnywhere(g *model.Group) bool {
 	for _, report := range g.Reports {
-		generation, member := r.snapshot.View.Generation(report.ID)
+		generation, member := r.Snapshot.View.Generation(report.ID)
 		if report.Running > 0 && member && generation == report.Generation {
 			return true
 		}
@@ -57,17 +56,17 @@ func (r *round) runsAnywhere(g *model.Group) bool {
 
 // departure is when every earlier owner of a withdrawn group counts as stopped: at once if none is unproven, never while one of them
 // is in the view, and else when the time that a lost node may go on has passed.
-func (r *round) departure(a model.Assignment) time.Time {
+func (r *Round) departure(a model.Assignment) time.Time {
 	if len(a.Unproven) == 0 {
 		return time.Time{}
 	}
-	view := r.snapshot.View
+	view := r.Snapshot.View
 	if view == nil {
-		return r.now.Add(time.Hour)
+		return r.Now.Add(time.Hour)
 	}
 	for _, o := range a.Unproven {
 		if generation, member := view.Generation(o.ID); member && generation == o.Generation {
-			return r.now.Add(time.Hour) // its report, or a new view, brings the next round
+			return r.Now.Add(time.Hour) // its report, or a new view, brings the next round
 		}
 	}
 	since := a.Time
@@ -75,27 +74,27 @@ func (r *round) departure(a model.Assignment) time.Time {
 		since = view.Installed
 	}
 	timeout := time.Second
-	if fence := r.objects.Cluster.Spec.SelfFence.Timeout; fence != nil {
+	if fence := r.Objects.Cluster.Spec.SelfFence.Timeout; fence != nil {
 		timeout = fence.Duration
 	}
 	return since.Add(timeout + departureMargin)
 }
 
 // nextDeparture is the earliest time at which a deletion that waits for a lost owner can go on; zero for none.
-func (r *round) nextDeparture() time.Time {
+func (r *Round) nextDeparture() time.Time {
 	var next time.Time
 	if r.abandoned() {
 		return next
 	}
-	for i, g := range r.objects.Groups {
-		a := r.snapshot.Groups[i].Assignment
-		if d := r.decided[snapshot.Key(g)]; d != nil {
+	for i, g := range r.Objects.Groups {
+		a := r.Snapshot.Groups[i].Assignment
+		if d := r.Decision(snapshot.Key(g)); d != nil {
 			a = d.Assignment
 		}
 		if g.DeletionTimestamp == nil || !a.Withdrawn() {
 			continue
 		}
-		if at := r.departure(a); at.After(r.now) && (next.IsZero() || at.Before(next)) {
+		if at := r.departure(a); at.After(r.Now) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
