@@ -111,15 +111,22 @@ func (d *Device) Save(ctx context.Context, me reservation.Key, c witness.Content
 	if st.Holder != me {
 		return d.conflict(st, me)
 	}
-	if err := d.ensureHeader(ctx); err != nil {
-		return err
-	}
-	err = d.save(ctx, me, c)
+	return d.whileHeld(ctx, me, func() error {
+		if err := d.ensureHeader(ctx); err != nil {
+			return err
+		}
+		return d.save(ctx, me, c)
+	})
+}
+
+// whileHeld carries out the writes of me, who holds the disk. If the target refuses one, it says whether me was preempted, which is a
+// conflict, or the disk failed. A path that came back without a registration is refused as well as one whose host was preempted;
+// that is cured, and the writes are tried once more.
+func (d *Device) whileHeld(ctx context.Context, me reservation.Key, write func() error) error {
+	err := write()
 	if !errors.Is(err, unix.EBADE) && !errors.Is(err, unix.EIO) {
 		return err
 	}
-	// The target refused the write, or the disk failed. A path that came back without a registration is refused as well as one
-	// whose host was preempted; the first is cured.
 	if st, statusErr := d.status(ctx); statusErr != nil {
 		return errors.Join(err, statusErr)
 	} else if st.Holder != me {
@@ -128,7 +135,7 @@ func (d *Device) Save(ctx context.Context, me reservation.Key, c witness.Content
 	if err := d.Register(ctx, me); err != nil {
 		return err
 	}
-	return d.save(ctx, me, c)
+	return write()
 }
 
 func (d *Device) save(ctx context.Context, me reservation.Key, c witness.Content) error {

@@ -80,7 +80,10 @@ func (d *Device) Look(ctx context.Context, me reservation.Key) (witness.Status, 
 		return witness.Status{}, err
 	}
 	if st.Holder == me {
-		err = d.ensureHeader(ctx)
+		err = d.whileHeld(ctx, me, func() error { return d.ensureHeader(ctx) })
+		if errors.Is(err, witness.ErrConflict) {
+			return d.Look(ctx, me) // it was taken meanwhile
+		}
 	} else {
 		err = d.lookAtHeader()
 	}
@@ -206,7 +209,7 @@ func (d *Device) Take(ctx context.Context, me, holder reservation.Key) error {
 			return d.conflict(st, me)
 		}
 	}
-	return d.ensureHeader(ctx)
+	return d.whileHeld(ctx, me, func() error { return d.ensureHeader(ctx) })
 }
 
 func (d *Device) seize(ctx context.Context, me, holder reservation.Key) error {

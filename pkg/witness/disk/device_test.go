@@ -113,6 +113,32 @@ func TestTornFormat(t *testing.T) {
 	}
 }
 
+// TestTakenWhileFormatting: the target refuses the writes of a new holder that was preempted before it made the disk a witness. That is
+// a lost race, not a broken disk.
+func TestTakenWhileFormatting(t *testing.T) {
+	for _, act := range []string{"take", "look"} {
+		m := newMemory()
+		a, b := over(m)(t, 1), over(m)(t, 2)
+		keyA, keyB := witnesstest.Key(t, 1, 1), witnesstest.Key(t, 2, 1)
+		must(t, a.Register(t.Context(), keyA))
+		must(t, b.Register(t.Context(), keyB))
+		m.before = func() {
+			m.before = nil
+			must(t, m.target.Host("2").PreemptAbort(t.Context(), keyB, keyA))
+		}
+		if act == "take" {
+			if err := a.Take(t.Context(), keyA, 0); !errors.Is(err, witness.ErrConflict) {
+				t.Errorf("the take of a host that was preempted before it wrote: %v, want a conflict", err)
+			}
+			continue
+		}
+		must(t, m.target.Host("1").Reserve(t.Context(), keyA))
+		if st, err := a.Look(t.Context(), keyA); err != nil || st.Holder != keyB {
+			t.Errorf("the look of a host that was preempted before it wrote: %+v, %v, want %s as the holder", st, err, keyB)
+		}
+	}
+}
+
 // TestEarlierWitness: after the header was zeroed the witness begins anew, whatever else is still there.
 func TestEarlierWitness(t *testing.T) {
 	m := newMemory()

@@ -18,6 +18,8 @@ type memory struct {
 	blocks map[int64][]byte
 	// tear is asked before each write: how many of its bytes reach the disk before the power goes. The whole write if it is nil.
 	tear func(at int64, n int) (int, bool)
+	// before is called before each write, if it is not nil.
+	before func()
 }
 
 func newMemory() *memory {
@@ -52,6 +54,9 @@ func (h host) ReadAt(p []byte, off int64) (int, error) {
 var errPower = errors.New("the power went")
 
 func (h host) WriteAt(p []byte, off int64) (int, error) {
+	if h.before != nil {
+		h.before()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !fits(p, off, h.size) {
