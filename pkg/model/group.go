@@ -53,7 +53,9 @@ type Group struct {
 	Invalid         string
 	PreferredOwners []string
 	// PossibleOwners is the intersection over the group's resources; nil means every node (A21).
-	PossibleOwners      []string
+	PossibleOwners []string
+	// OwnerLists are the lists that PossibleOwners is made of, for sentences that say which of them leaves a node out.
+	OwnerLists          []OwnerList
 	AntiAffinityClasses []string
 	Priority            int
 	FailoverThreshold   int
@@ -93,6 +95,12 @@ type Group struct {
 	PlacedAt time.Time
 	// FailedSince is when the group was given up (failover threshold exceeded); zero when it was not.
 	FailedSince time.Time
+}
+
+// OwnerList is the list of possible owners of one resource.
+type OwnerList struct {
+	Resource string
+	Owners   []string
 }
 
 // Assignment is who owns a group. Node "" with Epoch > 0 is a withdrawal (rule O1).

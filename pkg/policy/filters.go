@@ -10,7 +10,7 @@ import (
 type filter struct {
 	reason  model.Reason
 	refuses func(p *planner, g *groupState, n *nodeState) bool
-	// message is the sentence for the node, after its name.
+	// message is the sentence for the node, after its name; details may add to it which objects are involved.
 	message string
 }
 
@@ -87,7 +87,7 @@ func (p *planner) refusals(g *groupState, n *nodeState) (reasons []model.Reason,
 				message += ", "
 			}
 			reasons = append(reasons, list[i].reason)
-			message += list[i].message
+			message += list[i].sentence(p, g, n)
 		}
 		if len(reasons) > 0 && reasons[0] == model.ReasonNodeDown {
 			break // what a node that is down could take is of no interest

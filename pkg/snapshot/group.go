@@ -29,6 +29,7 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		Invalid:             facts.invalid[Key(g)],
 		PreferredOwners:     spec.PreferredOwners,
 		PossibleOwners:      PossibleOwners(resources),
+		OwnerLists:          ownerLists(resources),
 		AntiAffinityClasses: spec.AntiAffinityClasses,
 		Priority:            intOr(spec.Priority, defaultPriority),
 		FailoverThreshold:   intOr(spec.Failover.Threshold, defaultFailoverThreshold),

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
 )
 
 // Disk is the device or backing file of a disk resource; empty for other types.
@@ -44,6 +45,17 @@ func PossibleOwners(resources []*v1alpha1.Resource) []string {
 		owners = []string{}
 	}
 	return owners
+}
+
+// ownerLists are the lists of the resources that have one.
+func ownerLists(resources []*v1alpha1.Resource) []model.OwnerList {
+	var lists []model.OwnerList
+	for _, r := range resources {
+		if len(r.Spec.PossibleOwners) > 0 {
+			lists = append(lists, model.OwnerList{Resource: r.Name, Owners: r.Spec.PossibleOwners})
+		}
+	}
+	return lists
 }
 
 // needsFencing says that some resource has neither a disk nor an address, its own or one that it depends on, to prove its old owner

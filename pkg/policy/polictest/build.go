@@ -142,6 +142,7 @@ func setGroup(g *model.Group, k, v string) (err error) {
 		g.PreferredOwners = list(v)
 	case "possible":
 		g.PossibleOwners = list(v)
+		g.OwnerLists = []model.OwnerList{{Resource: "app", Owners: g.PossibleOwners}}
 	case "class":
 		g.AntiAffinityClasses = list(v)
 	case "disks":

@@ -72,6 +72,15 @@ var observeCommands = map[string]command{
 		}
 		return out, nil
 	},
+	// verdict GROUP NODE: the sentence about one node as a place for the group. Example: verdict web a
+	"verdict": func(e *Env, args []string) ([]string, error) {
+		for _, c := range policy.Explain(e.World.Snapshot(), key(args[0]), e.World.Now) {
+			if c.Node == args[1] && c.Message != "" {
+				return []string{c.Message}, nil
+			}
+		}
+		return []string{"nothing to say"}, nil
+	},
 	// next: when the plan wants to be made again though nothing changes.
 	"next": func(e *Env, _ []string) ([]string, error) {
 		r := policy.Plan(e.World.Snapshot(), e.World.Now)
