@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/policy/standin"
 )
 
 var buildCommands = map[string]command{
@@ -18,7 +19,7 @@ var buildCommands = map[string]command{
 	"node": func(e *Env, args []string) ([]string, error) {
 		names, rest := splitNames(args)
 		for _, name := range names {
-			h := &host{mine: map[string]*local{}}
+			h := &host{mine: map[string]*standin.Local{}}
 			h.Name, h.ID = name, model.NodeID(len(e.World.hosts)+1)
 			h.Role, h.Availability, h.GuardsAddresses = model.RoleActive, model.Available, true
 			if err := settings(rest, func(k, v string) error { return setNode(h, k, v) }); err != nil {

@@ -51,13 +51,13 @@ var worldCommands = map[string]command{
 	"fail": func(e *Env, args []string) ([]string, error) {
 		g := e.World.group(args[0])
 		l := e.World.host(g.Assignment.Node).local(g.UID)
-		l.failing, l.failedAt = args[1], e.World.Now
+		l.Failing, l.FailedAt = args[1], e.World.Now
 		return nil, nil
 	},
 	// repair GROUP: what had failed is online again. Example: repair web
 	"repair": func(e *Env, args []string) ([]string, error) {
 		g := e.World.group(args[0])
-		e.World.host(g.Assignment.Node).local(g.UID).failing = ""
+		e.World.host(g.Assignment.Node).local(g.UID).Failing = ""
 		return nil, nil
 	},
 	// move GROUP TARGET [TOKEN]: an operator's wish. Example: move web best
@@ -123,7 +123,7 @@ var worldCommands = map[string]command{
 	// report GROUP HOST FIELD=EPOCH...: put words in an agent's mouth. Example: report web a floor=40
 	"report": func(e *Env, args []string) ([]string, error) {
 		l := e.World.host(args[1]).local(e.World.group(args[0]).UID)
-		fields := map[string]*model.Epoch{"running": &l.running, "released": &l.released, "floor": &l.floor, "proven": &l.proven}
+		fields := map[string]*model.Epoch{"running": &l.Running, "released": &l.Released, "floor": &l.Floor, "proven": &l.Proven}
 		return nil, settings(args[2:], func(k, v string) error {
 			n, err := strconv.Atoi(v)
 			if err != nil || fields[k] == nil {

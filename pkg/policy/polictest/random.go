@@ -123,7 +123,7 @@ func knownTo(w *World, g *group) model.Epoch {
 	e := g.Assignment.Epoch
 	for _, h := range w.hosts {
 		if l := h.mine[g.UID]; l != nil {
-			e = max(e, l.running, l.floor)
+			e = max(e, l.Running, l.Floor)
 		}
 	}
 	return e
@@ -142,7 +142,7 @@ func (w *World) Calm() {
 	for _, g := range w.groups {
 		g.DesiredOnline = true
 		if l := w.host(g.Assignment.Node); l != nil {
-			l.local(g.UID).failing = ""
+			l.local(g.UID).Failing = ""
 		}
 	}
 	w.newView()

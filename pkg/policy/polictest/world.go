@@ -8,6 +8,7 @@ import (
 
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/policy"
+	"github.com/quorate/quorate/pkg/policy/standin"
 )
 
 // Namespace is the namespace of every group of the fake world.
@@ -37,15 +38,7 @@ type host struct {
 	// hung hosts stay in the view, but their agents neither act nor report.
 	hung bool
 	// mine is what the agent knows of each group, by UID.
-	mine map[string]*local
-}
-
-// local is an agent's knowledge of one group.
-type local struct {
-	generation                       model.Generation
-	running, released, floor, proven model.Epoch
-	failing                          string
-	failedAt                         time.Time
+	mine map[string]*standin.Local
 }
 
 // group is a group as the API has it.
@@ -80,10 +73,10 @@ func (w *World) group(name string) *group {
 	return nil
 }
 
-func (h *host) local(uid string) *local {
+func (h *host) local(uid string) *standin.Local {
 	l := h.mine[uid]
 	if l == nil {
-		l = &local{generation: h.Generation}
+		l = &standin.Local{Generation: h.Generation}
 		h.mine[uid] = l
 	}
 	return l
@@ -108,7 +101,7 @@ func (w *World) begin(h *host) {
 	h.JoinedAt = w.Now
 	h.JoinEpoch++
 	for _, l := range h.mine {
-		l.generation, l.running, l.proven, l.failing = h.Generation, 0, 0, ""
+		l.Begin(h.Generation)
 	}
 }
 
@@ -144,13 +137,7 @@ func (w *World) reports(g *group) []model.OwnerReport {
 		if !ok {
 			continue
 		}
-		r := model.OwnerReport{
-			Node: h.Name, ID: h.ID, Generation: l.generation, Running: l.running, Released: l.released, Floor: l.floor, Proven: l.proven,
-		}
-		if l.failing != "" {
-			r.FailoverWanted, r.FailoverEpoch, r.FailedAt = l.failing, l.running, l.failedAt
-		}
-		reports = append(reports, r)
+		reports = append(reports, l.Report(h.Name, h.ID))
 	}
 	return reports
 }
@@ -162,9 +149,9 @@ func (w *World) state(g *group) model.GroupState {
 	}
 	l := h.local(g.UID)
 	switch {
-	case l.running != g.Assignment.Epoch:
+	case l.Running != g.Assignment.Epoch:
 		return model.GroupPending
-	case l.failing != "":
+	case l.Failing != "":
 		return model.GroupFailed
 	}
 	return model.GroupOnline
@@ -237,60 +224,22 @@ func (w *World) snapshotOf(g *group) *group {
 }
 
 func (w *World) act(h *host, g *group) string {
-	a := g.Assignment
-	_, known := h.mine[g.UID]
-	concerned := a.Node == h.Name || slices.ContainsFunc(a.Unproven, func(o model.Owner) bool { return o.ID == h.ID })
-	if !known && !concerned {
+	if _, known := h.mine[g.UID]; !known && !standin.Concerned(h.Name, h.ID, &g.Assignment) {
 		return ""
 	}
-	l := h.local(g.UID)
-	if a.Node == h.Name && a.Generation == h.Generation {
-		return w.obey(h, g, l)
-	}
-	if a.Epoch <= max(l.running, l.released) {
+	self := model.Member{ID: h.ID, Generation: h.Generation}
+	did := h.local(g.UID).Look(h.Name, self, &g.Assignment, w.mayStillRun(h, g), w.holdProof)
+	if did == standin.Nothing {
 		return ""
 	}
-	ran := l.running > 0
-	l.running, l.failing, l.proven = 0, "", 0
-	l.released, l.floor = a.Epoch, max(l.floor, a.Epoch)
-	if ran {
-		return fmt.Sprintf("stopped   %s on %s", g.Key.Name, h.Name)
-	}
-	if slices.ContainsFunc(a.Unproven, func(o model.Owner) bool { return o.ID == h.ID && o.Generation == h.Generation }) {
-		return fmt.Sprintf("released  %s on %s", g.Key.Name, h.Name)
-	}
-	return ""
-}
-
-// obey starts a group that is assigned to the host, or goes on with it at its new epoch.
-func (w *World) obey(h *host, g *group, l *local) string {
-	a := g.Assignment
-	if a.Epoch <= l.running || a.Epoch <= l.released || a.Epoch < l.floor || w.mayStillRun(h, g) {
-		if a.Epoch == l.running && l.proven < a.Epoch && !w.holdProof {
-			l.proven = a.Epoch
-			return fmt.Sprintf("proved    %s on %s", g.Key.Name, h.Name)
-		}
-		return ""
-	}
-	verb := "started"
-	if l.running > 0 {
-		verb = "kept"
-		if l.failing != "" {
-			verb = "restarted"
-		}
-	}
-	l.running, l.floor, l.failing = a.Epoch, a.Epoch, ""
-	if !w.holdProof {
-		l.proven = a.Epoch
-	}
-	return fmt.Sprintf("%-9s %s on %s", verb, g.Key.Name, h.Name)
+	return fmt.Sprintf("%-9s %s on %s", did, g.Key.Name, h.Name)
 }
 
 // mayStillRun says that a host of the view other than this one runs the group: the agent waits for it.
 func (w *World) mayStillRun(h *host, g *group) bool {
 	return slices.ContainsFunc(w.hosts, func(o *host) bool {
 		l := o.mine[g.UID]
-		return o != h && o.up && l != nil && l.running > 0
+		return o != h && o.up && l != nil && l.Running > 0
 	})
 }
 
@@ -298,7 +247,7 @@ func (w *World) mayStillRun(h *host, g *group) bool {
 func (w *World) Runners(g *group) []string {
 	var names []string
 	for _, h := range w.hosts {
-		if l := h.mine[g.UID]; h.up && l != nil && l.running > 0 {
+		if l := h.mine[g.UID]; h.up && l != nil && l.Running > 0 {
 			names = append(names, h.Name)
 		}
 	}
@@ -311,7 +260,7 @@ func (w *World) Clone() *World {
 	c.hosts, c.groups = nil, nil
 	for _, h := range w.hosts {
 		n := *h
-		n.mine = map[string]*local{}
+		n.mine = map[string]*standin.Local{}
 		for uid, l := range h.mine {
 			n.mine[uid] = new(*l)
 		}
