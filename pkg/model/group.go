@@ -77,6 +77,9 @@ type Group struct {
 	State GroupState
 	// Assignment is the current one; the zero value means that the group was never assigned.
 	Assignment Assignment
+	// Members are the nodes of a group of mode LoadBalanced, at most one entry a node. The Assignment of such a group names no node:
+	// its Epoch is the highest that was given to a member, its Reason that of the last change, its View the one that it was made in.
+	Members []GroupMember
 	// EpochFloor is the highest epoch ever known for the group apart from its assignment and its reports (rule O7).
 	EpochFloor Epoch
 	// DrainedFrom is the node that the group left when it came to its present owner because that node was drained; empty when it

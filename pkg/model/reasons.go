@@ -50,6 +50,10 @@ const (
 	ReasonRecovered Reason = "Recovered"
 	// ReasonProven: earlier owners were proven harmless.
 	ReasonProven Reason = "OwnersProven"
-	// ReasonUnsupported: this version does not place the group.
-	ReasonUnsupported Reason = "Unsupported"
+	// ReasonMemberAdded: a node that may take a group of mode LoadBalanced has become one of its members.
+	ReasonMemberAdded Reason = "MemberAdded"
+	// ReasonWaitingForMember: a node that may not keep a group of mode LoadBalanced has it until it is online on another.
+	ReasonWaitingForMember Reason = "WaitingForMember"
+	// ReasonReleased: a node that was to take a group of mode LoadBalanced offline has done so, or its life is over.
+	ReasonReleased Reason = "Released"
 )

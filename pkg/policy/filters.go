@@ -100,9 +100,10 @@ func (p *planner) refusals(g *groupState, n *nodeState) (reasons []model.Reason,
 }
 
 // UnsafeFencing is rule O14: nothing would stop the group on the node if the node hung and woke up late. It has neither an armed
-// watchdog, nor power that another node can cut, nor, for what has no disk to fence, a kernel that silences its addresses.
+// watchdog, nor power that another node can cut, nor, for what has no disk to fence, a kernel that silences its addresses. A group of mode
+// LoadBalanced has nothing that two nodes must not have at once.
 func UnsafeFencing(g *model.Group, n *model.Node) bool {
-	if n.Watchdog || n.PowerFencing || g.ResourceCount == 0 {
+	if n.Watchdog || n.PowerFencing || g.ResourceCount == 0 || g.Mode == model.ModeLoadBalanced {
 		return false
 	}
 	return g.NeedsFencing || (len(g.Disks) == 0 && !n.GuardsAddresses)
@@ -112,7 +113,7 @@ func UnsafeFencing(g *model.Group, n *model.Node) bool {
 // every owner is proven to have stopped. Only then may a finalizer go (O11).
 func Released(g *model.Group) bool {
 	a := &g.Assignment
-	if a.Node != "" || len(a.Unproven) > 0 {
+	if a.Node != "" || len(a.Unproven) > 0 || len(g.Members) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(g.Reports, func(r model.OwnerReport) bool { return stranger(g, &r) })

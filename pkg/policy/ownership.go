@@ -139,6 +139,9 @@ func knownEpoch(g *model.Group) model.Epoch {
 		r := &g.Reports[i]
 		e = max(e, r.Running, r.Released, r.Floor, r.Proven)
 	}
+	for i := range g.Members {
+		e = max(e, g.Members[i].Epoch)
+	}
 	return e
 }
 

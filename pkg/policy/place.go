@@ -17,6 +17,9 @@ func (p *planner) placeStep() {
 
 func (p *planner) place(g *groupState) {
 	switch {
+	case g.Mode == model.ModeLoadBalanced:
+		p.placeMembers(g)
+		return
 	case g.Invalid != "":
 		p.waits(g, model.ReasonInvalid, g.Invalid)
 		return
@@ -106,8 +109,12 @@ func (p *planner) missingProvider(g *groupState) string {
 	return ""
 }
 
-// serves says that the group is online on a living owner, and is to stay so. An empty group serves as soon as it is assigned.
+// serves says that the group is online on a living owner, and is to stay so. An empty group serves as soon as it is assigned, one of
+// mode LoadBalanced as long as one member does.
 func (p *planner) serves(g *groupState) bool {
+	if g.Mode == model.ModeLoadBalanced {
+		return p.stopReason(g) == "" && p.servesAnywhere(g)
+	}
 	return p.stopReason(g) == "" && g.owner >= 0 && p.ownerLives(g) && (g.State == model.GroupOnline || g.ResourceCount == 0)
 }
 

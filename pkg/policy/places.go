@@ -16,6 +16,10 @@ func (p *planner) indexGroups() {
 		g.Group, g.index, g.owner = &p.s.Groups[i], i, -1
 		g.places = g.room[:0]
 		depends = depends || len(g.DependsOn) > 0
+		if g.Mode == model.ModeLoadBalanced {
+			p.indexMembers(g)
+			continue
+		}
 		if g.Assignment.Node != "" {
 			g.owner = p.nodeIndex(g.Assignment.ID, g.Assignment.Node)
 			if g.owner < 0 {
@@ -86,6 +90,10 @@ func (p *planner) addGhost(a model.Assignment) int {
 // placeKnown counts a group where it is before any decision: on its owner, on living earlier owners that have not released it
 // (it may still be there), and on the node that it is on its way to.
 func (p *planner) placeKnown(g *groupState) {
+	if g.Mode == model.ModeLoadBalanced {
+		p.placeMembersKnown(g)
+		return
+	}
 	if g.owner >= 0 && p.ownerLives(g) {
 		p.occupy(g, g.owner)
 	}

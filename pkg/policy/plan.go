@@ -23,6 +23,9 @@ const (
 	GiveUp Kind = "GiveUp"
 	// Recover clears FailedSince, since the group is well again.
 	Recover Kind = "Recover"
+	// Balance changes the members of a group of mode LoadBalanced: Members is the whole new list, Changes says what differs.
+	// Assignment keeps the count of the epochs: it names no node.
+	Balance Kind = "Balance"
 	// FinishMove changes nothing but the outcome of the operator's move request (Move is set).
 	FinishMove Kind = "FinishMove"
 )
@@ -47,6 +50,9 @@ type Decision struct {
 	Reason model.Reason
 	// Assignment is the group's whole new assignment for Assign, Withdraw and Settle, and its present one otherwise.
 	Assignment model.Assignment
+	// Members and Changes are for Balance only, both in order of the nodes' names.
+	Members []model.GroupMember
+	Changes []MemberChange
 	// From is the node that the group leaves or has left; empty when it was nowhere. It is set for a withdrawal and for the
 	// assignment that follows one as far as it is still known.
 	From string

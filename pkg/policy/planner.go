@@ -89,6 +89,8 @@ type groupState struct {
 	index int
 	// owner is the index of the assigned node, or -1.
 	owner int
+	// seats are the indexes of the nodes of Members, in their order.
+	seats []int
 	// places are the nodes on which the group is, may still be, or is about to be.
 	places []int
 	room   [2]int // for places: almost every group is in one place
@@ -119,7 +121,7 @@ func (p *planner) mayDecide() bool {
 func (p *planner) noteUnplaced(reason model.Reason, message string) {
 	for i := range p.s.Groups {
 		g := &p.s.Groups[i]
-		if g.DesiredOnline && !g.Deleting && g.Assignment.Node == "" {
+		if g.DesiredOnline && !g.Deleting && g.Assignment.Node == "" && len(g.Members) == 0 {
 			p.note(g.Key, reason, message)
 		}
 	}
@@ -157,12 +159,11 @@ func (p *planner) stepOf(g *groupState) step {
 	switch {
 	case p.frozen(g):
 		return stepNone
-	case g.Mode == model.ModeLoadBalanced:
-		p.note(g.Key, model.ReasonUnsupported, "this version does not place groups of mode LoadBalanced")
-		return stepNone
 	case p.viewTooOld(g):
 		p.note(g.Key, model.ReasonOlderView, "the view that is reported is older than the one of the group's assignment")
 		return stepNone
+	case g.Mode == model.ModeLoadBalanced:
+		return p.membersStep(g)
 	case p.epochsUnknown(g):
 		return stepAdopt
 	case p.stopReason(g) != "":
@@ -211,7 +212,7 @@ func (p *planner) ownerLives(g *groupState) bool {
 func (p *planner) decide(g *groupState, d Decision) {
 	g.decided = true
 	d.Group, d.UID = g.Key, g.UID
-	if d.Kind != Assign && d.Kind != Withdraw && d.Kind != Settle {
+	if d.Kind != Assign && d.Kind != Withdraw && d.Kind != Settle && d.Kind != Balance {
 		d.Assignment = g.Assignment
 	}
 	p.result.Decisions = append(p.result.Decisions, d)

@@ -13,7 +13,7 @@ func (p *planner) stopReason(g *groupState) model.Reason {
 		return model.ReasonDeleted
 	case !g.DesiredOnline:
 		return model.ReasonDesiredOffline
-	case g.owner >= 0 && p.providerStops(g, nil):
+	case p.assigned(g) && p.providerStops(g, nil):
 		return model.ReasonWaitingForGroup
 	}
 	return ""
@@ -33,7 +33,7 @@ func (p *planner) providerStops(g *groupState, seen map[int]bool) bool {
 		seen[i] = true
 		provider := &p.groups[i]
 		wanted := provider.DesiredOnline && !provider.Deleting
-		if (!wanted && provider.owner >= 0) || p.providerStops(provider, seen) {
+		if (!wanted && p.assigned(provider)) || p.providerStops(provider, seen) {
 			return true
 		}
 	}
@@ -81,7 +81,7 @@ func (p *planner) runningDependent(g *groupState) *groupState {
 	var first *groupState
 	for _, i := range p.dependents[g.index] {
 		d := &p.groups[i]
-		running := (d.owner >= 0 && p.ownerLives(d)) || p.stopping(d.Group) != nil
+		running := p.runsSomewhere(d) || p.stillStops(d)
 		if !running || p.frozenQuietly(d) || p.dependsOn(g, d, nil) {
 			continue
 		}

@@ -19,6 +19,8 @@ func formatDecision(g *model.Group, d policy.Decision) string {
 		fmt.Fprintf(&b, "assign    %s %s -> %s epoch %d %s", d.Group.Name, orDash(d.From), a.Node, a.Epoch, d.Reason)
 	case policy.Withdraw:
 		fmt.Fprintf(&b, "withdraw  %s %s -> %s epoch %d %s", d.Group.Name, orDash(d.From), orDash(a.Target), a.Epoch, d.Reason)
+	case policy.Balance:
+		formatChanges(&b, d)
 	case policy.Settle:
 		fmt.Fprintf(&b, "settle    %s", d.Group.Name)
 		for _, o := range g.Assignment.Unproven {
@@ -47,6 +49,17 @@ func formatDecision(g *model.Group, d policy.Decision) string {
 		fmt.Fprintf(&b, " move %s(%s)", d.Move.Outcome, d.Move.Target)
 	}
 	return b.String()
+}
+
+// formatChanges writes what becomes of each member, as kind node@epoch reason.
+func formatChanges(b *strings.Builder, d policy.Decision) {
+	fmt.Fprintf(b, "balance   %s", d.Group.Name)
+	for i, c := range d.Changes {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(b, " %s %s@%d %s", strings.ToLower(string(c.Kind)), c.Node, c.Epoch, c.Reason)
+	}
 }
 
 // formatOwner writes an owner as node.generation@epoch.
@@ -84,6 +97,14 @@ func formatTime(t time.Time) string {
 func (w *World) formatState(g *group) string {
 	line := fmt.Sprintf("%s %s", g.Key.Name, w.state(g))
 	switch a := g.Assignment; {
+	case g.Mode == model.ModeLoadBalanced:
+		line += fmt.Sprintf(" at epoch %d", a.Epoch)
+		for _, m := range w.members(g) {
+			line += fmt.Sprintf(" %s@%d:%s", m.Node, m.Epoch, m.State)
+			if m.Withdrawn {
+				line += ":withdrawn"
+			}
+		}
 	case a.Node != "":
 		line += fmt.Sprintf(" on %s epoch %d", a.Node, a.Epoch)
 	case a.Epoch > 0:

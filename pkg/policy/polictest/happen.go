@@ -2,6 +2,7 @@ package polictest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,17 +48,25 @@ var worldCommands = map[string]command{
 		e.World.holdProof = args[0] == "held"
 		return nil, nil
 	},
-	// fail GROUP RESOURCE: the resource fails past its restarts where the group runs. Example: fail web app
+	// fail GROUP RESOURCE [HOST]: the resource fails past its restarts where the group runs. Example: fail web app
 	"fail": func(e *Env, args []string) ([]string, error) {
 		g := e.World.group(args[0])
-		l := e.World.host(g.Assignment.Node).local(g.UID)
+		h, err := e.World.runner(g, args[2:])
+		if err != nil {
+			return nil, err
+		}
+		l := h.local(g.UID)
 		l.Failing, l.FailedAt = args[1], e.World.Now
 		return nil, nil
 	},
-	// repair GROUP: what had failed is online again. Example: repair web
+	// repair GROUP [HOST]: what had failed is online again. Example: repair web
 	"repair": func(e *Env, args []string) ([]string, error) {
 		g := e.World.group(args[0])
-		e.World.host(g.Assignment.Node).local(g.UID).Failing = ""
+		h, err := e.World.runner(g, args[1:])
+		if err != nil {
+			return nil, err
+		}
+		h.local(g.UID).Failing = ""
 		return nil, nil
 	},
 	// move GROUP TARGET [TOKEN]: an operator's wish. Example: move web best
@@ -109,7 +118,7 @@ var worldCommands = map[string]command{
 		g := e.World.group(args[0])
 		for _, a := range g.history {
 			if strconv.Itoa(int(a.Epoch)) == args[1] {
-				g.Assignment = a
+				g.Assignment, g.Members = a, slices.Clone(g.pastMembers[a.Epoch])
 				return nil, nil
 			}
 		}

@@ -45,6 +45,7 @@ func clone(s *model.Snapshot) *model.Snapshot {
 		g := &c.Groups[i]
 		g.Reports, g.Failures = slices.Clone(g.Reports), slices.Clone(g.Failures)
 		g.Assignment.Unproven = slices.Clone(g.Assignment.Unproven)
+		g.Members = slices.Clone(g.Members)
 		if g.Move != nil {
 			g.Move = new(*g.Move)
 		}
@@ -58,6 +59,8 @@ func shuffled(s *model.Snapshot, seed uint64) *model.Snapshot {
 	rng.Shuffle(len(c.Nodes), func(i, j int) { c.Nodes[i], c.Nodes[j] = c.Nodes[j], c.Nodes[i] })
 	rng.Shuffle(len(c.Groups), func(i, j int) { c.Groups[i], c.Groups[j] = c.Groups[j], c.Groups[i] })
 	for i := range c.Groups {
+		m := c.Groups[i].Members
+		rng.Shuffle(len(m), func(i, j int) { m[i], m[j] = m[j], m[i] })
 		r := c.Groups[i].Reports
 		rng.Shuffle(len(r), func(i, j int) { r[i], r[j] = r[j], r[i] })
 	}
@@ -89,6 +92,8 @@ func violations(s *model.Snapshot, r policy.Result) []string {
 		case policy.Withdraw:
 			checkEpoch(s, g, d, report)
 			checkUnproven(s, g, d, report)
+		case policy.Balance:
+			checkMembers(s, g, d, report)
 		case policy.Settle:
 			if d.Assignment.Epoch != g.Assignment.Epoch || d.Assignment.Node != g.Assignment.Node {
 				report("S5", "settling changed the assignment")
@@ -218,29 +223,70 @@ func conflicts(s *model.Snapshot, r policy.Result) []string {
 	if !s.Cluster.AntiAffinityRequired {
 		return nil
 	}
-	at := map[model.GroupKey]string{}
-	placed := map[model.GroupKey]bool{}
-	for _, g := range s.Groups {
-		if l, ok := s.View.Generation(g.Assignment.ID); ok && l == g.Assignment.Generation {
-			at[g.Key] = g.Assignment.Node
-		}
-	}
-	for _, d := range r.Decisions {
-		if d.Kind == policy.Assign {
-			at[d.Group], placed[d.Group] = d.Assignment.Node, !again(d)
-		}
-	}
+	at, placed := whereabouts(s, r)
 	var wrong []string
 	for i := range s.Groups {
 		for j := range s.Groups {
 			a, b := &s.Groups[i], &s.Groups[j]
-			if i == j || !placed[a.Key] || at[a.Key] == "" || at[a.Key] != at[b.Key] {
+			if i == j || !slices.ContainsFunc(a.AntiAffinityClasses, func(c string) bool { return slices.Contains(b.AntiAffinityClasses, c) }) {
 				continue
 			}
-			if slices.ContainsFunc(a.AntiAffinityClasses, func(c string) bool { return slices.Contains(b.AntiAffinityClasses, c) }) {
-				wrong = append(wrong, fmt.Sprintf("S7: %s was put beside %s on %s", a.Key.Name, b.Key.Name, at[a.Key]))
+			for node := range placed[a.Key] {
+				if at[b.Key][node] {
+					wrong = append(wrong, fmt.Sprintf("S7: %s was put beside %s on %s", a.Key.Name, b.Key.Name, node))
+				}
 			}
 		}
 	}
 	return wrong
+}
+
+// nodesOf is a set of nodes' names for each group.
+type nodesOf map[model.GroupKey]map[string]bool
+
+func (n nodesOf) add(key model.GroupKey, node string) {
+	if n[key] == nil {
+		n[key] = map[string]bool{}
+	}
+	n[key][node] = true
+}
+
+// whereabouts are the nodes that the groups are on when the plan is carried out, and those of them on which the plan has put them.
+func whereabouts(s *model.Snapshot, r policy.Result) (at, placed nodesOf) {
+	at, placed = nodesOf{}, nodesOf{}
+	lives := func(id model.NodeID, generation model.Generation) bool {
+		l, ok := s.View.Generation(id)
+		return ok && l == generation
+	}
+	decided := map[model.GroupKey]*policy.Decision{}
+	for i := range r.Decisions {
+		decided[r.Decisions[i].Group] = &r.Decisions[i]
+	}
+	for _, g := range s.Groups {
+		a, members := g.Assignment, g.Members
+		switch d := decided[g.Key]; {
+		case d == nil:
+		case d.Kind == policy.Assign && !again(*d):
+			placed.add(g.Key, d.Assignment.Node)
+			a = d.Assignment
+		case d.Kind == policy.Assign:
+			a = d.Assignment
+		case d.Kind == policy.Balance:
+			members = d.Members
+			for _, c := range d.Changes {
+				if c.Kind == policy.AddMember {
+					placed.add(g.Key, c.Node)
+				}
+			}
+		}
+		if lives(a.ID, a.Generation) {
+			at.add(g.Key, a.Node)
+		}
+		for _, m := range members {
+			if lives(m.ID, m.Generation) {
+				at.add(g.Key, m.Node)
+			}
+		}
+	}
+	return at, placed
 }

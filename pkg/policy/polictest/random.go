@@ -54,6 +54,7 @@ func randomSettings(rng *rand.Rand, names []string, i int) string {
 	add(4, "threshold=1")
 	add(8, "retry=0s")
 	add(8, "resources=0")
+	add(5, "mode=balanced")
 	if i > 0 {
 		add(4, fmt.Sprintf("depends=(g%d)", rng.IntN(i)))
 	}
@@ -99,6 +100,9 @@ func groupEvent(w *World, g *group, h *host, rng *rand.Rand) string {
 		if g.Assignment.Node != "" && slices.Contains(w.Runners(g), g.Assignment.Node) {
 			return "fail " + n + " app"
 		}
+		if g.Mode == model.ModeLoadBalanced && slices.Contains(w.Runners(g), h.Name) {
+			return "fail " + n + " app " + h.Name
+		}
 	case 2, 3:
 		return "move " + n + " " + pick(rng, "best", h.Name)
 	case 4:
@@ -112,7 +116,7 @@ func groupEvent(w *World, g *group, h *host, rng *rand.Rand) string {
 			return fmt.Sprintf("report %s %s floor=%d", n, h.Name, e+rng.IntN(3))
 		}
 	case 7:
-		if len(g.history) > 0 && g.Assignment.Node != "" && rng.IntN(3) == 0 {
+		if len(g.history) > 0 && (g.Assignment.Node != "" || g.Mode == model.ModeLoadBalanced) && rng.IntN(3) == 0 {
 			return fmt.Sprintf("restore %s %d", n, g.history[rng.IntN(len(g.history))].Epoch)
 		}
 	}
@@ -141,8 +145,10 @@ func (w *World) Calm() {
 	}
 	for _, g := range w.groups {
 		g.DesiredOnline = true
-		if l := w.host(g.Assignment.Node); l != nil {
-			l.local(g.UID).Failing = ""
+		for _, h := range w.hosts {
+			if l := h.mine[g.UID]; l != nil {
+				l.Failing = ""
+			}
 		}
 	}
 	w.newView()

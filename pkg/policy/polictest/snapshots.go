@@ -73,6 +73,9 @@ func randomGroup(rng *rand.Rand, i int, now time.Time) model.Group {
 		g.FailedSince = past(rng, now)
 	}
 	g.Assignment = randomAssignment(rng, now)
+	if coin(rng, 4) {
+		randomMembers(rng, &g, now)
+	}
 	for id := range 4 {
 		if coin(rng, 2) {
 			continue

@@ -45,6 +45,8 @@ type host struct {
 type group struct {
 	model.Group
 	history []model.Assignment
+	// pastMembers are the members that came with an assignment, by its epoch.
+	pastMembers map[model.Epoch][]model.GroupMember
 	// leaving is the node that a drain is taking the group from.
 	leaving string
 }
@@ -123,6 +125,7 @@ func (w *World) Snapshot() *model.Snapshot {
 		c := g.Group
 		c.Failures = slices.Clone(g.Failures)
 		c.Assignment.Unproven = slices.Clone(g.Assignment.Unproven)
+		c.Members = w.members(g)
 		c.Reports = w.reports(g)
 		c.State = w.state(g)
 		s.Groups = append(s.Groups, c)
@@ -143,6 +146,9 @@ func (w *World) reports(g *group) []model.OwnerReport {
 }
 
 func (w *World) state(g *group) model.GroupState {
+	if g.Mode == model.ModeLoadBalanced {
+		return model.AggregateMembers(w.members(g))
+	}
 	h := w.host(g.Assignment.Node)
 	if h == nil || g.ResourceCount == 0 || !h.up || h.Generation != g.Assignment.Generation {
 		return model.GroupOffline
@@ -166,6 +172,11 @@ func (w *World) Apply(d policy.Decision) {
 	}
 	g.Assignment = d.Assignment
 	g.Assignment.Unproven = slices.Clone(d.Assignment.Unproven)
+	if d.Kind == policy.Balance {
+		g.Members = slices.Clone(d.Members)
+		g.history = append(g.history, d.Assignment)
+		g.remember(d.Assignment.Epoch)
+	}
 	if d.ResetFailures {
 		g.Failures = slices.DeleteFunc(g.Failures, func(f model.Failure) bool { return f.Kind == model.FailureResource })
 	}
@@ -224,11 +235,12 @@ func (w *World) snapshotOf(g *group) *group {
 }
 
 func (w *World) act(h *host, g *group) string {
-	if _, known := h.mine[g.UID]; !known && !standin.Concerned(h.Name, h.ID, &g.Assignment) {
+	a := g.AssignmentFor(h.Name)
+	if _, known := h.mine[g.UID]; !known && !standin.Concerned(h.Name, h.ID, &a) {
 		return ""
 	}
 	self := model.Member{ID: h.ID, Generation: h.Generation}
-	did := h.local(g.UID).Look(h.Name, self, &g.Assignment, w.mayStillRun(h, g), w.holdProof)
+	did := h.local(g.UID).Look(h.Name, self, &a, w.mayStillRun(h, g), w.holdProof)
 	if did == standin.Nothing {
 		return ""
 	}
@@ -237,7 +249,7 @@ func (w *World) act(h *host, g *group) string {
 
 // mayStillRun says that a host of the view other than this one runs the group: the agent waits for it.
 func (w *World) mayStillRun(h *host, g *group) bool {
-	return slices.ContainsFunc(w.hosts, func(o *host) bool {
+	return g.Mode != model.ModeLoadBalanced && slices.ContainsFunc(w.hosts, func(o *host) bool {
 		l := o.mine[g.UID]
 		return o != h && o.up && l != nil && l.Running > 0
 	})
@@ -269,7 +281,8 @@ func (w *World) Clone() *World {
 	}
 	for _, g := range w.groups {
 		n := *g
-		n.Failures, n.history = slices.Clone(g.Failures), slices.Clone(g.history)
+		n.Failures, n.history, n.Members = slices.Clone(g.Failures), slices.Clone(g.history), slices.Clone(g.Members)
+		n.pastMembers = maps.Clone(g.pastMembers)
 		c.groups = append(c.groups, &n)
 	}
 	return &c
