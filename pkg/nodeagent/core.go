@@ -91,7 +91,8 @@ func (c *core) start(s *Settings, burnt func(model.Generation) bool, seed member
 		return err
 	}
 	c.log.Info("Membership started", "node", s.Self, "incarnation", c.machine.Status(c.now()).Incarnation,
-		"generation", c.machine.Status(c.now()).Self.Generation, "resumed", resumed != nil)
+		"generation", c.machine.Status(c.now()).Self.Generation, "resumed", resumed != nil,
+		"leaseLeft", (c.lease.content.KeepingUntil - c.now()).String())
 	return nil
 }
 

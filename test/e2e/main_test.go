@@ -199,7 +199,7 @@ func dump(t *testing.T) {
 		}
 	}
 	for _, host := range hosts {
-		log, err := exec.CommandContext(ctx, "tail", "-n", "25", theLab.LogFile(host, "agent")).Output()
+		log, err := exec.CommandContext(ctx, "tail", "-n", "60", theLab.LogFile(host, "agent")).Output()
 		t.Logf("last words of the agent of %s (%v):\n%s", host, err, log)
 	}
 }

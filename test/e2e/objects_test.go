@@ -3,12 +3,12 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,20 +20,22 @@ import (
 	"github.com/quorate/quorate/test/observe"
 )
 
-// versions are the resource versions of everything of ours.
-func versions(t *testing.T, ctx context.Context) map[string]string {
+// everything is all objects of ours, by kind and name.
+func everything(t *testing.T, ctx context.Context) map[string]client.Object {
 	t.Helper()
-	all := map[string]string{}
+	all := map[string]client.Object{}
 	for _, list := range []client.ObjectList{
 		&v1alpha1.ClusterList{}, &v1alpha1.NodeList{}, &v1alpha1.QuorumConfigList{}, &v1alpha1.ResourceGroupList{}, &v1alpha1.ResourceList{},
 	} {
 		must(t, cluster.List(ctx, list))
 		must(t, meta.EachListItem(list, func(item runtime.Object) error {
-			object, err := meta.Accessor(item)
-			if err == nil {
-				all[fmt.Sprintf("%T %s/%s", list, object.GetNamespace(), object.GetName())] = object.GetResourceVersion()
+			object, ok := item.(client.Object)
+			if !ok {
+				return fmt.Errorf("%T is no object", item)
 			}
-			return err
+			object.SetManagedFields(nil)
+			all[fmt.Sprintf("%T %s", object, client.ObjectKeyFromObject(object))] = object
+			return nil
 		}))
 	}
 	return all
@@ -44,13 +46,15 @@ func versions(t *testing.T, ctx context.Context) map[string]string {
 func settle(t *testing.T, ctx context.Context) {
 	t.Helper()
 	const quiet = 10 * time.Second
-	last, since := versions(t, ctx), time.Now()
+	last, since := everything(t, ctx), time.Now()
 	for begin := time.Now(); time.Since(since) < quiet; time.Sleep(time.Second) {
-		if now := versions(t, ctx); !maps.Equal(now, last) {
+		now := everything(t, ctx)
+		written := cmp.Diff(last, now)
+		if written != "" {
 			last, since = now, time.Now()
 		}
 		if time.Since(begin) > 2*time.Minute {
-			t.Fatal("something is written again and again while nothing happens")
+			t.Fatalf("something is written again and again while nothing happens; the last time:\n%s", written)
 		}
 	}
 }
@@ -68,15 +72,13 @@ func TestReapplyAndIdle(t *testing.T) {
 	}
 	apply() // the lab applied them with another field manager: the first time, kubectl adds its annotation
 	settle(t, ctx)
-	before := versions(t, ctx)
+	before := everything(t, ctx)
 	if out := apply(); strings.Contains(out, "configured") || strings.Contains(out, "created") {
 		t.Errorf("applied again, the manifests change something:\n%s", out)
 	}
 	time.Sleep(6 * time.Second)
-	for name, version := range versions(t, ctx) {
-		if before[name] != version {
-			t.Errorf("%s was written while nothing happened", name)
-		}
+	if written := cmp.Diff(before, everything(t, ctx)); written != "" {
+		t.Errorf("something was written while nothing happened:\n%s", written)
 	}
 }
 
