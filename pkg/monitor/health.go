@@ -125,6 +125,12 @@ func (c *checker) check(ctx context.Context, what string, f func(context.Context
 		c.fail(ctx, lifecycle.ReasonReservationLost, err)
 		return false
 	}
+	if denied := c.inst.MayStart(); denied != nil {
+		// Without a lease the kernel silences the addresses, so a check may fail for that alone; and nothing could be restarted. Either
+		// all of it stops soon, or the lease comes back (a node that waits for the end of a challenge, R8) and the next check decides.
+		c.inst.Log.Info("A failed health check is not counted", "check", what, "failure", err.Error(), "reason", denied.Error())
+		return true
+	}
 	c.fail(ctx, lifecycle.ReasonHealthCheckFailed, fmt.Errorf("%s: %w", what, err))
 	return false
 }

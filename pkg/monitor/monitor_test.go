@@ -194,6 +194,27 @@ func TestLeaseDenies(t *testing.T) {
 	b.eventually("online", isOnline)
 }
 
+// A node that is suspended has no lease, and its addresses are silent: checks that fail then are no failures of the resources.
+func TestHealthChecksWithoutALease(t *testing.T) {
+	b := newBed(t)
+	b.online()
+	set := func(err error) {
+		b.mu.Lock()
+		b.mayAct = err
+		b.mu.Unlock()
+	}
+	set(errors.New("no lease"))
+	b.host.set(func() { b.host.sick["app"] = errors.New("silent") })
+	time.Sleep(200 * time.Millisecond)
+	if _, starts := b.host.count("app"); starts != 1 || !isOnline(b.report()) {
+		t.Fatalf("a check that failed without a lease was counted (%d starts)", starts)
+	}
+	set(nil)
+	b.eventually("a failure that is counted once the lease is back", func(r GroupReport) bool {
+		return slices.ContainsFunc(r.Resources, func(x lifecycle.ResourceReport) bool { return x.Restarts > 0 })
+	})
+}
+
 func TestStaleDiskStopsAndReportsTheFloor(t *testing.T) {
 	b := newBed(t)
 	b.host.set(func() { b.host.fail["Reserve disk"] = &resourcetype.StaleError{Device: "disk", Epoch: 9, Node: 2} })
