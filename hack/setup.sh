@@ -15,6 +15,7 @@ wanted=(
   "fence-agents:/usr/sbin/fence_dummy"
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"
+  "pacemaker-cli-utils:/usr/sbin/crm_simulate" # to compare placements with
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
   # the emulated guest: building it and running it
   "qemu-system-x86:/usr/bin/qemu-system-x86_64"

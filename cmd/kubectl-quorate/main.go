@@ -60,8 +60,8 @@ func command(name string) *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	access.add(root.PersistentFlags())
-	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"})
-	root.AddCommand(auditCommand(access))
+	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "change", Title: "Change:"})
+	root.AddCommand(auditCommand(access), importCommand(access))
 	_ = root.RegisterFlagCompletionFunc("cluster", access.completeClusters) // fails for a flag that is not there
 	return root
 }
