@@ -146,6 +146,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.NodeAddressApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeFencing"):
 		return &apiv1alpha1.NodeFencingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NodeQuarantine"):
+		return &apiv1alpha1.NodeQuarantineApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeSpec"):
 		return &apiv1alpha1.NodeSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeStatus"):
@@ -162,6 +164,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ProbeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Proof"):
 		return &apiv1alpha1.ProofApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Quarantine"):
+		return &apiv1alpha1.QuarantineApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QuorumConfig"):
 		return &apiv1alpha1.QuorumConfigApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QuorumConfigSpec"):

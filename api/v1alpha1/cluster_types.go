@@ -89,6 +89,10 @@ type ClusterSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	SelfFence SelfFence `json:"selfFence,omitzero"`
+	// quarantine says when a node that keeps leaving the view without notice takes no groups for a while.
+	// +optional
+	// +kubebuilder:default={}
+	Quarantine Quarantine `json:"quarantine,omitzero"`
 	// resourceTypes are the cluster's defaults by resource type; a Resource's own values come before them.
 	// +optional
 	// +listType=map
@@ -194,6 +198,33 @@ type SelfFence struct {
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^/dev/[A-Za-z0-9/_.-]+$`
 	WatchdogDevice string `json:"watchdogDevice,omitempty"`
+}
+
+// Quarantine says when a node that keeps leaving the view without notice takes no groups for a while (A43). The node stays a member of
+// the view and keeps what it has. At most a quarter of the nodes (one at least, of three or more) are in quarantine at once.
+type Quarantine struct {
+	// threshold is how many exits within period bring the quarantine; 0 for never.
+	// +optional
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=16
+	Threshold *int32 `json:"threshold,omitempty"`
+	// period in which the exits are counted, 1m to 24h; it rolls.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="period must be from 1m to 24h"
+	Period *metav1.Duration `json:"period,omitempty"`
+	// duration of a quarantine from the exit that was one too many, 1m to 168h.
+	// +optional
+	// +kubebuilder:default="2h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="duration must be from 1m to 168h"
+	Duration *metav1.Duration `json:"duration,omitempty"`
 }
 
 // ResourceTypeDefaults are a cluster's defaults for the resources of one type.

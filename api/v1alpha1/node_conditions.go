@@ -26,6 +26,10 @@ const (
 	NodeReasonUngracefulExits = "UngracefulExits"
 	// NodeReasonWellBehaved surfaces on Quarantined=False.
 	NodeReasonWellBehaved = "WellBehaved"
+	// NodeReasonSpared surfaces on Quarantined=False of a node that left too often while as many others are in quarantine as may be.
+	NodeReasonSpared = "TooManyQuarantined"
+	// NodeReasonQuarantined surfaces on Ready=False of a node that is in the view, and in quarantine.
+	NodeReasonQuarantined = "Quarantined"
 	// NodeReasonReachesAPI surfaces on AgentDisconnected=False.
 	NodeReasonReachesAPI = "ReachesAPI"
 	// NodeReasonNoAPI surfaces when the view says that the member does not reach the API server.

@@ -126,6 +126,10 @@ type NodeAddress struct {
 	Address string `json:"address"`
 }
 
+// ClearQuarantineAnnotation of a Node ends its quarantine once, and forgives the exits that led to it: `yes`, with an optional `/TOKEN`.
+// It is recorded in status.quarantine and removed; the last token acts only once, so that one that is left in Git does nothing again.
+const ClearQuarantineAnnotation = "quorate.io/clear-quarantine"
+
 // NodeState is what the cluster thinks of a node.
 // +kubebuilder:validation:Enum=Up;Down;Paused;Joining;Unknown
 type NodeState string
@@ -143,6 +147,20 @@ const (
 	// NodeUnknown is shown while no quorate view reports.
 	NodeUnknown NodeState = "Unknown"
 )
+
+// NodeQuarantine tells of a node's quarantine.
+type NodeQuarantine struct {
+	// until is when it ends by itself; absent when the node is in none.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+	// clearedAt is when an operator last ended or forgave it (ClearQuarantineAnnotation): exits up to then do not count.
+	// +optional
+	ClearedAt *metav1.Time `json:"clearedAt,omitempty"`
+	// token of the annotation that was carried out last.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Token string `json:"token,omitempty"`
+}
 
 // NodeStatus is what is seen of a node. The agent of the host writes agent, the manager everything else.
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)",message="id never changes"
@@ -177,6 +195,9 @@ type NodeStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	UngracefulExits []metav1.Time `json:"ungracefulExits,omitempty"`
+	// quarantine tells of the node's quarantine, and of the last one that an operator ended.
+	// +optional
+	Quarantine *NodeQuarantine `json:"quarantine,omitempty"`
 	// conditions tell the node's health.
 	// +optional
 	// +listType=map

@@ -58,18 +58,58 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil {
 		return result(err)
 	}
-	owned := groupsByOwner(o)
 	view := o.View()
-	var errs []error
+	failed := map[string]error{}
 	for i, n := range o.Nodes {
-		if n, err = r.confirm(ctx, n, view); err != nil {
-			errs = append(errs, err)
-			continue
+		if o.Nodes[i], err = r.act(ctx, n, view); err != nil {
+			failed[n.Name] = err
 		}
-		o.Nodes[i] = n
-		errs = append(errs, r.writeNode(ctx, o, n, ids[n.Name], owned[n.Name], view))
 	}
-	return result(errors.Join(errs...))
+	return r.writeNodes(ctx, o, ids, view, failed)
+}
+
+// act carries out what operators have asked for with annotations, and returns the node as it is then.
+func (r *Reconciler) act(ctx context.Context, n *v1alpha1.Node, view *model.View) (*v1alpha1.Node, error) {
+	n, err := r.confirm(ctx, n, view)
+	if err != nil {
+		return n, err
+	}
+	return r.clear(ctx, n)
+}
+
+// writeNodes computes the statuses of all nodes together, and writes those that differ, but for nodes about which something has failed
+// before.
+func (r *Reconciler) writeNodes(
+	ctx context.Context, o *snapshot.Objects, ids map[string]int32, view *model.View, failed map[string]error,
+) (ctrl.Result, error) {
+	owned, now := groupsByOwner(o), r.Clock.Now()
+	facts := make([]*status.NodeFacts, len(o.Nodes))
+	for i, n := range o.Nodes {
+		numbered := n.DeepCopy()
+		if numbered.Status.ID == 0 {
+			numbered.Status.ID = ids[n.Name]
+		}
+		facts[i] = &status.NodeFacts{Node: numbered, Cluster: o.Cluster, View: view, Nodes: o.Nodes, Owns: owned[n.Name], Now: now}
+	}
+	var errs []error
+	var again time.Duration
+	for i, st := range status.Nodes(facts) {
+		n := o.Nodes[i]
+		err := failed[n.Name]
+		if err == nil {
+			err = r.writeNode(ctx, o, n, st, owned[n.Name], view)
+		}
+		errs = append(errs, err)
+		if q := st.Quarantine; q != nil && q.Until != nil {
+			if left := max(q.Until.Sub(now), time.Second); again == 0 || left < again {
+				again = left
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return result(err)
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 func result(err error) (ctrl.Result, error) {
@@ -90,18 +130,15 @@ func groupsByOwner(o *snapshot.Objects) map[string]int {
 }
 
 // writeNode writes one node's status and finalizer if they differ.
-func (r *Reconciler) writeNode(ctx context.Context, o *snapshot.Objects, n *v1alpha1.Node, id int32, owns int, view *model.View) error {
-	before := n
-	numbered := before.DeepCopy()
-	if numbered.Status.ID == 0 {
-		numbered.Status.ID = id
-	}
-	written := numbered.DeepCopy()
-	written.Status = *status.Node(&status.NodeFacts{Node: numbered, Cluster: o.Cluster, View: view, Nodes: o.Nodes, Owns: owns, Now: r.Clock.Now()})
+func (r *Reconciler) writeNode(
+	ctx context.Context, o *snapshot.Objects, before *v1alpha1.Node, st *v1alpha1.NodeStatus, owns int, view *model.View,
+) error {
+	written := before.DeepCopy()
+	written.Status = *st
 	if !equality.Semantic.DeepEqual(before.Status, written.Status) {
-		// With the resourceVersion: the count of joins is made from what was there.
+		// With the resourceVersion: the counts of joins and exits are made from what was there.
 		if err := r.Client.Status().Patch(ctx, written, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-			return describe("writing the status of", n, err)
+			return describe("writing the status of", before, err)
 		}
 		chronicle.Emit(r.Recorder, written, status.NodeEvents(&before.Status, &written.Status))
 	}

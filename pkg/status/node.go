@@ -8,6 +8,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/quarantine"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
@@ -28,8 +29,27 @@ type NodeFacts struct {
 	Now  time.Time
 }
 
-// Node computes a node's status. What the agent writes is left as it is.
-func Node(f *NodeFacts) *v1alpha1.NodeStatus {
+// Node computes the status of a node that is alone in its cluster; see Nodes.
+func Node(f *NodeFacts) *v1alpha1.NodeStatus { return Nodes([]*NodeFacts{f})[0] }
+
+// Nodes computes the status of all nodes of a cluster, which bear on each other: only so many may be in quarantine at once. What the
+// agents write is left as it is.
+func Nodes(facts []*NodeFacts) []*v1alpha1.NodeStatus {
+	statuses := make([]*v1alpha1.NodeStatus, len(facts))
+	for i, f := range facts {
+		statuses[i] = standing(f)
+	}
+	verdicts := judgeExits(facts, statuses)
+	for i, f := range facts {
+		setQuarantine(statuses[i], verdicts[i])
+		statuses[i].Fencing = nodeFencing(statuses[i].Fencing, statuses[i].ID, f.Nodes)
+		nodeConditions(statuses[i], f, verdicts[i])
+	}
+	return statuses
+}
+
+// standing is what the view says of the node: its state, and how often it has come and gone.
+func standing(f *NodeFacts) *v1alpha1.NodeStatus {
 	st := f.Node.Status.DeepCopy()
 	before := st.State
 	st.ObservedGeneration = f.Node.Generation
@@ -38,22 +58,23 @@ func Node(f *NodeFacts) *v1alpha1.NodeStatus {
 	if f.Owns > 0 {
 		st.Role = v1alpha1.NodeActive
 	}
-	if generation, member := f.View.Generation(model.NodeID(st.ID)); member && st.ID != 0 {
-		if joined := inView(before) || before == v1alpha1.NodeUnknown; !joined || st.Generation != int64(generation) {
-			st.Joins++
-			st.JoinedAt = second(f.Now)
-			st.Generation = int64(generation)
-			// The count is what tells a joining node from one that has gone down.
-			probe := *f.Node
-			probe.Status = *st
-			st.State = v1alpha1.NodeState(snapshot.NodeState(&probe, f.View))
-		}
-	} else if inView(before) && st.State == v1alpha1.NodeDown && f.Node.DeletionTimestamp == nil {
+	if exited(f) {
 		st.UngracefulExits = append(st.UngracefulExits, *second(f.Now))
 		st.UngracefulExits = st.UngracefulExits[max(0, len(st.UngracefulExits)-maxExits):]
 	}
-	st.Fencing = nodeFencing(st.Fencing, st.ID, f.Nodes)
-	nodeConditions(st, f)
+	generation, member := f.View.Generation(model.NodeID(st.ID))
+	if !member || st.ID == 0 {
+		return st
+	}
+	if joined := inView(before) || before == v1alpha1.NodeUnknown; !joined || st.Generation != int64(generation) {
+		st.Joins++
+		st.JoinedAt = second(f.Now)
+		st.Generation = int64(generation)
+		// The count is what tells a joining node from one that has gone down.
+		probe := *f.Node
+		probe.Status = *st
+		st.State = v1alpha1.NodeState(snapshot.NodeState(&probe, f.View))
+	}
 	return st
 }
 
@@ -61,7 +82,7 @@ func inView(state v1alpha1.NodeState) bool {
 	return state == v1alpha1.NodeUp || state == v1alpha1.NodePaused
 }
 
-func nodeConditions(st *v1alpha1.NodeStatus, f *NodeFacts) {
+func nodeConditions(st *v1alpha1.NodeStatus, f *NodeFacts, v quarantine.Verdict) {
 	set := conditionSet{list: &st.Conditions, generation: f.Node.Generation, now: f.Now}
 	ready, reason, message := nodeReadiness(st, f)
 	set.set(v1alpha1.ConditionReady, ready, reason, message)
@@ -81,6 +102,7 @@ func nodeConditions(st *v1alpha1.NodeStatus, f *NodeFacts) {
 	default:
 		set.set(v1alpha1.NodeConditionDrained, metav1.ConditionTrue, v1alpha1.NodeReasonDrained, "no group is left")
 	}
+	quarantineCondition(&set, f, v)
 }
 
 func connected(view *model.View, id int32) bool {
@@ -106,6 +128,8 @@ func nodeReadiness(st *v1alpha1.NodeStatus, f *NodeFacts) (metav1.ConditionStatu
 		return metav1.ConditionFalse, v1alpha1.NodeReasonDown, withProblem("the node is not in the quorate view", st)
 	case st.Agent != nil && len(st.Agent.Problems) > 0:
 		return metav1.ConditionFalse, v1alpha1.NodeReasonAgentProblem, problemText(st.Agent.Problems[0])
+	case quarantined(st):
+		return metav1.ConditionFalse, v1alpha1.NodeReasonQuarantined, "the node is in the quorate view, and in quarantine: it takes no groups"
 	case st.State == v1alpha1.NodePaused:
 		return metav1.ConditionTrue, v1alpha1.NodeReasonPaused, "the node is in the quorate view and takes no groups"
 	}
@@ -139,7 +163,7 @@ func problemText(p v1alpha1.AgentProblem) string {
 
 // NodeEvents tells what a change of a node's status is worth.
 func NodeEvents(before, after *v1alpha1.NodeStatus) []Event {
-	return append(fencingEvents(before, after), stateChange(before, after)...)
+	return append(append(fencingEvents(before, after), stateChange(before, after)...), quarantineEvents(before, after)...)
 }
 
 func stateChange(before, after *v1alpha1.NodeStatus) []Event {

@@ -140,7 +140,7 @@ func TestNode(t *testing.T) {
 	}{
 		"first join":                {before: v1alpha1.NodeStatus{ID: 1, State: "Joining"}, view: modelView(1, 2), want: "Up 1 0"},
 		"stays":                     {before: v1alpha1.NodeStatus{ID: 1, State: "Up", Joins: 1, Generation: 1}, view: modelView(1, 2), want: "Up 1 0"},
-		"stays, in a new life":      {before: v1alpha1.NodeStatus{ID: 1, State: "Up", Joins: 1, Generation: 0}, view: modelView(1, 2), want: "Up 2 0"},
+		"stays, in a new life":      {before: v1alpha1.NodeStatus{ID: 1, State: "Up", Joins: 1, Generation: 0}, view: modelView(1, 2), want: "Up 2 1"},
 		"leaves":                    {before: v1alpha1.NodeStatus{ID: 1, State: "Up", Joins: 1, Generation: 1}, view: modelView(2), want: "Down 1 1"},
 		"is away":                   {before: v1alpha1.NodeStatus{ID: 1, State: "Down", Joins: 1, Generation: 1}, view: modelView(2), want: "Down 1 0"},
 		"returns":                   {before: v1alpha1.NodeStatus{ID: 1, State: "Down", Joins: 1, Generation: 1}, view: modelView(1, 2), want: "Up 2 0"},
@@ -151,7 +151,8 @@ func TestNode(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			n := &v1alpha1.Node{Status: tc.before}
-			st := Node(&NodeFacts{Node: n, Cluster: &v1alpha1.Cluster{}, View: tc.view, Now: now})
+			other := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Status: v1alpha1.NodeStatus{ID: 2, State: "Up", Joins: 1, Generation: 1}}
+			st := Node(&NodeFacts{Node: n, Cluster: &v1alpha1.Cluster{}, View: tc.view, Nodes: []*v1alpha1.Node{n, other}, Now: now})
 			if got := fmt.Sprintf("%s %d %d", st.State, st.Joins, len(st.UngracefulExits)); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}

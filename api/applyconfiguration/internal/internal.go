@@ -622,6 +622,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.PreemptionPolicy
       default: Never
+    - name: quarantine
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.Quarantine
+      default: {}
     - name: requireFencing
       type:
         scalar: boolean
@@ -1373,6 +1377,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: token
       type:
         scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.NodeQuarantine
+  map:
+    fields:
+    - name: clearedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: token
+      type:
+        scalar: string
+    - name: until
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.quorate.quorate.api.v1alpha1.NodeRole
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.NodeSpec
@@ -1471,6 +1487,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: quarantine
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.NodeQuarantine
     - name: role
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.NodeRole
@@ -1598,6 +1617,21 @@ var schemaYAML = typed.YAMLObject(`types:
   map:
     elementType:
       namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: com.github.quorate.quorate.api.v1alpha1.Quarantine
+  map:
+    fields:
+    - name: duration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 2h
+    - name: period
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+      default: 1h
+    - name: threshold
+      type:
+        scalar: numeric
+      default: 3
 - name: com.github.quorate.quorate.api.v1alpha1.QuorumConfig
   map:
     fields:

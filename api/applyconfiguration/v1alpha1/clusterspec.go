@@ -27,6 +27,8 @@ type ClusterSpecApplyConfiguration struct {
 	Preemption *apiv1alpha1.PreemptionPolicy `json:"preemption,omitempty"`
 	// selfFence bounds how long a node that has lost quorum may go on.
 	SelfFence *SelfFenceApplyConfiguration `json:"selfFence,omitempty"`
+	// quarantine says when a node that keeps leaving the view without notice takes no groups for a while.
+	Quarantine *QuarantineApplyConfiguration `json:"quarantine,omitempty"`
 	// resourceTypes are the cluster's defaults by resource type; a Resource's own values come before them.
 	ResourceTypes []ResourceTypeDefaultsApplyConfiguration `json:"resourceTypes,omitempty"`
 	// allowedResourceTypes says what namespaces may run on the hosts. What no entry allows is refused.
@@ -109,6 +111,14 @@ func (b *ClusterSpecApplyConfiguration) WithPreemption(value apiv1alpha1.Preempt
 // If called multiple times, the SelfFence field is set to the value of the last call.
 func (b *ClusterSpecApplyConfiguration) WithSelfFence(value *SelfFenceApplyConfiguration) *ClusterSpecApplyConfiguration {
 	b.SelfFence = value
+	return b
+}
+
+// WithQuarantine sets the Quarantine field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Quarantine field is set to the value of the last call.
+func (b *ClusterSpecApplyConfiguration) WithQuarantine(value *QuarantineApplyConfiguration) *ClusterSpecApplyConfiguration {
+	b.Quarantine = value
 	return b
 }
 

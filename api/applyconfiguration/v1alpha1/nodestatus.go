@@ -29,6 +29,8 @@ type NodeStatusApplyConfiguration struct {
 	Joins *int64 `json:"joins,omitempty"`
 	// ungracefulExits are the latest times at which the node left the view without notice; too many make it Quarantined.
 	UngracefulExits []v1.Time `json:"ungracefulExits,omitempty"`
+	// quarantine tells of the node's quarantine, and of the last one that an operator ended.
+	Quarantine *NodeQuarantineApplyConfiguration `json:"quarantine,omitempty"`
 	// conditions tell the node's health.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// fencing is the latest proof that a life of the node is over because the host is off.
@@ -106,6 +108,14 @@ func (b *NodeStatusApplyConfiguration) WithUngracefulExits(values ...v1.Time) *N
 	for i := range values {
 		b.UngracefulExits = append(b.UngracefulExits, values[i])
 	}
+	return b
+}
+
+// WithQuarantine sets the Quarantine field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Quarantine field is set to the value of the last call.
+func (b *NodeStatusApplyConfiguration) WithQuarantine(value *NodeQuarantineApplyConfiguration) *NodeStatusApplyConfiguration {
+	b.Quarantine = value
 	return b
 }
 
