@@ -15,6 +15,15 @@ const slow = 500 * time.Millisecond
 // way may succeed between others that fail.
 const together = 100 * time.Millisecond
 
+// timedOut is the failure of a request that was not answered in time; all others were refused or cut off by somebody.
+const timedOut = "timeout"
+
+// lostPacket says that a single request went unanswered between others that were answered as ever: a busy machine drops a packet now
+// and then, and the connection's first is sent again only after a second.
+func lostPacket(failed []failure, gap time.Duration, ended bool) bool {
+	return ended && gap < together && len(failed) == 1 && failed[0].err == timedOut
+}
+
 // Outage is a time without answers: from the last good answer before it to the first good one after.
 type Outage struct {
 	Start protocol.Instant `json:"start"`
@@ -74,12 +83,12 @@ func findOutages(answers []answer, failures []failure, now protocol.Instant) []O
 		if n < len(answers) {
 			after, ended = answers[n], true
 		}
-		failed := byGap[n]
-		if len(failed) == 0 && after.time()-before.time() < slow {
+		failed, gap := byGap[n], after.time()-before.time()
+		if len(failed) == 0 && gap < slow || lostPacket(failed, gap, ended) {
 			continue
 		}
 		o := Outage{
-			Start: before.at, End: after.at, Length: after.time() - before.time(), Ended: ended, Failed: len(failed),
+			Start: before.at, End: after.at, Length: gap, Ended: ended, Failed: len(failed),
 			HostBefore: before.host, HostAfter: after.host, CountBefore: before.count, CountAfter: after.count,
 		}
 		for _, f := range failed {

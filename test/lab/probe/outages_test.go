@@ -20,11 +20,12 @@ func TestFindOutages(t *testing.T) {
 		now               int
 		want              [][4]int
 	}{
-		"no answer yet is no outage":              {failures: []int{5, 10}, now: 20},
-		"steady answers":                          {answers: []int{0, 5, 10, 15}, now: 20},
-		"a few missed requests are noise":         {answers: []int{0, 5, 245}, now: 250},
-		"a slow stretch without a failure":        {answers: []int{0, 5, 600}, now: 602, want: [][4]int{{5, 600, 0, 1}}},
-		"one failure is an outage, however short": {answers: []int{0, 5, 10}, failures: []int{6}, now: 12, want: [][4]int{{5, 10, 1, 1}}},
+		"no answer yet is no outage":                {failures: []int{5, 10}, now: 20},
+		"steady answers":                            {answers: []int{0, 5, 10, 15}, now: 20},
+		"a few missed requests are noise":           {answers: []int{0, 5, 245}, now: 250},
+		"a slow stretch without a failure":          {answers: []int{0, 5, 600}, now: 602, want: [][4]int{{5, 600, 0, 1}}},
+		"two failures are an outage, however short": {answers: []int{0, 5, 10}, failures: []int{6, 7}, now: 12, want: [][4]int{{5, 10, 2, 1}}},
+		"a single request that is lost":             {answers: []int{0, 5, 50, 55}, failures: []int{6}, now: 60},
 		"failures belong to the gap in which they began": {
 			answers: []int{0, 5, 1200, 1205}, failures: []int{10, 15, 1100}, now: 1210, want: [][4]int{{5, 1200, 3, 1}},
 		},

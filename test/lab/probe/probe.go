@@ -253,11 +253,11 @@ func short(err error) string {
 	case errors.As(err, &code):
 		return code.Error()
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return "timeout"
+		return timedOut
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed"
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "timeout"
+		return timedOut
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
