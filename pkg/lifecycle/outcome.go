@@ -195,10 +195,8 @@ func (m *Machine) fail(r *resource, reason Reason, message string) {
 		return
 	}
 	policy := r.spec.Timing.Restart
-	// A new slice: the old one may be in somebody's SavedResource.
-	r.Restarts = slices.DeleteFunc(slices.Clone(r.Restarts), func(at time.Duration) bool { return m.now-at >= policy.Period })
-	if policy.Policy != RestartNever && len(r.Restarts) < policy.Threshold {
-		r.Restarts = append(r.Restarts, m.now)
+	var again bool
+	if r.Restarts, again = policy.InPlace(r.Restarts, m.now); again {
 		r.RestartAt = max(m.now, r.LastStart+policy.Delay)
 		return
 	}
@@ -209,6 +207,16 @@ func (m *Machine) fail(r *resource, reason Reason, message string) {
 			Message: fmt.Sprintf("%s: %s (%d restarts within %s)", reason, message, len(r.Restarts), policy.Period),
 		}
 	}
+}
+
+// InPlace says whether a resource that fails now is restarted where it is (A11). It returns the restarts that still count, this one
+// among them, in a new slice: the old one may be in somebody's SavedResource.
+func (r Restart) InPlace(restarts []time.Duration, now time.Duration) ([]time.Duration, bool) {
+	recent := slices.DeleteFunc(slices.Clone(restarts), func(at time.Duration) bool { return now-at >= r.Period })
+	if r.Policy == RestartNever || len(recent) >= r.Threshold {
+		return recent, false
+	}
+	return append(recent, now), true
 }
 
 // retryFailed begins the cycle of restarts again, RetryPeriod after the resource was given up (A16).

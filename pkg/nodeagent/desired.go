@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,7 +122,7 @@ func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired,
 		Resource: resourcetype.Identity{UID: string(r.UID), Namespace: r.Namespace, Name: r.Name},
 		Type:     string(r.Spec.Type), Spec: spec,
 		Online: r.Spec.DesiredState != v1alpha1.DesiredOffline && r.DeletionTimestamp == nil,
-		Timing: timingOf(r, s.cluster), NetworkName: networkNameOf(r, s.resources),
+		Timing: snapshot.Timing(r, s.cluster), NetworkName: networkNameOf(r, s.resources),
 	}
 	for _, d := range r.Spec.DependsOn {
 		if d.Name != "" {
@@ -133,51 +132,6 @@ func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired,
 		out.DependsOn = append(out.DependsOn, lifecycle.Dependency{AnyOf: slices.Clone(d.AnyOf)})
 	}
 	return out, nil
-}
-
-// timingOf resolves what is inherited: the resource's own, then the cluster's for the type, then the built-in.
-func timingOf(r *v1alpha1.Resource, cluster *v1alpha1.Cluster) lifecycle.Timing {
-	var inherited v1alpha1.Timing
-	for _, t := range cluster.Spec.ResourceTypes {
-		if t.Type == r.Spec.Type {
-			inherited = t.Timing
-		}
-	}
-	own := r.Spec.Timing
-	t := lifecycle.Timing{
-		LooksAlive: first(own.LooksAliveInterval, inherited.LooksAliveInterval),
-		IsAlive:    first(own.IsAliveInterval, inherited.IsAliveInterval),
-		Pending:    first(own.PendingTimeout, inherited.PendingTimeout),
-		Deadlock:   first(own.DeadlockTimeout, inherited.DeadlockTimeout),
-		Restart: lifecycle.Restart{
-			Policy: lifecycle.RestartAlways, Threshold: 3, Period: first(r.Spec.Restart.Period), Delay: 500 * time.Millisecond,
-		},
-	}
-	if p := r.Spec.Restart.Policy; p != "" {
-		t.Restart.Policy = lifecycle.RestartPolicy(p)
-	}
-	if n := r.Spec.Restart.Threshold; n != nil {
-		t.Restart.Threshold = int(*n)
-	}
-	if d := r.Spec.Restart.Delay; d != nil {
-		t.Restart.Delay = d.Duration
-	}
-	t = t.WithDefaults()
-	t.RetryPeriod = max(time.Hour, t.Restart.Period)
-	if d := r.Spec.RetryPeriodOnFailure; d != nil {
-		t.RetryPeriod = d.Duration
-	}
-	return t
-}
-
-// first returns the first duration that is set, 0 if none is.
-func first(durations ...*metav1.Duration) time.Duration {
-	for _, d := range durations {
-		if d != nil {
-			return d.Duration
-		}
-	}
-	return 0
 }
 
 // networkNameOf is the name of the virtual server that a resource belongs to: that of a NetworkName which it depends on, directly

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -77,31 +76,6 @@ func TestJudge(t *testing.T) {
 }
 
 func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
-
-func TestTiming(t *testing.T) {
-	cluster := &v1alpha1.Cluster{Spec: v1alpha1.ClusterSpec{ResourceTypes: []v1alpha1.ResourceTypeDefaults{{
-		Type: v1alpha1.TypeIPAddress, Timing: v1alpha1.Timing{LooksAliveInterval: duration(2 * time.Second), IsAliveInterval: duration(20 * time.Second)},
-	}}}}
-	r := &v1alpha1.Resource{Spec: v1alpha1.ResourceSpec{
-		Type: v1alpha1.TypeIPAddress, Timing: v1alpha1.Timing{LooksAliveInterval: duration(time.Second)},
-		Restart: v1alpha1.Restart{Threshold: new(int32(0)), Period: duration(2 * time.Hour), Delay: duration(0)},
-	}}
-	want := lifecycle.Timing{
-		LooksAlive: time.Second, IsAlive: 20 * time.Second, Pending: 3 * time.Minute, Deadlock: 5 * time.Minute, RetryPeriod: 2 * time.Hour,
-		Restart: lifecycle.Restart{Policy: lifecycle.RestartAlways, Threshold: 0, Period: 2 * time.Hour, Delay: 0},
-	}
-	if diff := cmp.Diff(want, timingOf(r, cluster)); diff != "" {
-		t.Errorf("inherited (-want +got):\n%s", diff)
-	}
-	r.Spec = v1alpha1.ResourceSpec{Type: v1alpha1.TypeLoopbackDisk, RetryPeriodOnFailure: duration(0)}
-	want = lifecycle.Timing{
-		LooksAlive: 5 * time.Second, IsAlive: time.Minute, Pending: 3 * time.Minute, Deadlock: 5 * time.Minute,
-		Restart: lifecycle.Restart{Policy: lifecycle.RestartAlways, Threshold: 3, Period: 15 * time.Minute, Delay: 500 * time.Millisecond},
-	}
-	if diff := cmp.Diff(want, timingOf(r, cluster)); diff != "" {
-		t.Errorf("built in, never retried (-want +got):\n%s", diff)
-	}
-}
 
 func accepted(generation int64, status metav1.ConditionStatus) []metav1.Condition {
 	return []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: status, ObservedGeneration: generation}}
