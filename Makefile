@@ -11,7 +11,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/quora
 # The lab makes namespaces, mounts and loop devices: its targets run as root, through sudo if need be.
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo -E env "PATH=$$PATH")
 # The pure packages: no I/O, so they are tested with the race detector's cost left out and in seconds.
-PURE := ./pkg/model/... ./pkg/membership/... ./pkg/quorum/... ./pkg/policy/... ./pkg/lifecycle/... ./pkg/fenceplan/... ./pkg/snapshot/... ./pkg/status/... ./pkg/validation/... ./pkg/decision/... ./pkg/importer/...
+PURE := ./pkg/model/... ./pkg/membership/... ./pkg/quorum/... ./pkg/policy/... ./pkg/lifecycle/... ./pkg/fenceplan/... ./pkg/snapshot/... ./pkg/status/... ./pkg/validation/... ./pkg/decision/... ./pkg/whatif/... ./pkg/manifest/... ./pkg/nearest/... ./pkg/importer/...
 N ?= 5
 
 .PHONY: help

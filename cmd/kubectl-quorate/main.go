@@ -6,20 +6,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quorate/quorate/pkg/version"
+	"github.com/quorate/quorate/pkg/whatif"
 )
 
 // Exit codes of commands that look for something.
 const (
 	exitFound  = 1 // something is wrong with the cluster
 	exitFailed = 2 // it could not be told
+)
+
+// Tests let the clock stand still, and read what is told of mistakes.
+var (
+	clock            = time.Now
+	stderr io.Writer = os.Stderr
 )
 
 // errFound says that a command has found, and told, what it looks for.
@@ -32,7 +41,7 @@ func main() {
 	os.Exit(exitCode(err))
 }
 
-// exitCode tells an error, and returns the exit code that it means.
+// exitCode writes an error, and returns the exit code that it means.
 func exitCode(err error) int {
 	switch {
 	case err == nil:
@@ -40,7 +49,13 @@ func exitCode(err error) int {
 	case errors.Is(err, errFound):
 		return exitFound
 	}
-	fmt.Fprintln(os.Stderr, "quorate:", err)
+	if outcome, ok := errors.AsType[errOutcome](err); ok {
+		return int(outcome)
+	}
+	fmt.Fprintln(stderr, "quorate:", err)
+	if _, bad := errors.AsType[errInput](err); bad {
+		return whatif.ExitBadInput
+	}
 	return exitFailed
 }
 
@@ -61,7 +76,7 @@ func command(name string) *cobra.Command {
 	}
 	access.add(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "change", Title: "Change:"})
-	root.AddCommand(auditCommand(access), importCommand(access))
+	root.AddCommand(auditCommand(access), simulateCommand(access), importCommand(access))
 	_ = root.RegisterFlagCompletionFunc("cluster", access.completeClusters) // fails for a flag that is not there
 	return root
 }
