@@ -41,7 +41,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, namespace string) error {
 	nodes := &node.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
 	clusters := &cluster.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, NewID: newID}
 	quorum := &quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: now}
-	resources := &resource.Reconciler{Client: c, Inventory: reader, Clock: now}
+	resources := &resource.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
 	for name, setup := range map[string]func() error{
 		"resourcegroup": func() error { return groups.SetupWithManager(mgr, signs) },
 		"node":          func() error { return nodes.SetupWithManager(mgr, signs, showDelay) },

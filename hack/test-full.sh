@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What is too long for `make test`: more simulation seeds, the race detector, short fuzzing, and three more rounds of the lab.
+# What is too long for `make test`: more simulation seeds, the race detector, the guest's long tests, short
+# fuzzing, and three more rounds of the lab.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
 export KUBEBUILDER_ASSETS="$BIN/controlplane" QUORATE_BIN="$BIN"
@@ -11,6 +12,8 @@ go test -count=1 -timeout 60m ./test/sim -sim.seeds 10000
 go test -count=1 -timeout 60m ./test/sim/cluster -sim.seeds 5000
 say "race detector on what has goroutines"
 "${as_root[@]}" go test -race -count=1 -timeout 30m ./pkg/... ./controllers/...
+say "the long tests in the emulated guest"
+QUORATE_TEST_FULL=1 hack/test-vm.sh
 say "fuzzing, ten seconds a parser"
 FUZZTIME=10s hack/fuzz.sh
 say "three more rounds of the end-to-end tests"

@@ -16,6 +16,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=quorate.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentClearing"):
+		return &apiv1alpha1.AgentClearingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentConfirmation"):
 		return &apiv1alpha1.AgentConfirmationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentDisk"):
@@ -100,6 +102,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.FileShareApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FileShareWitness"):
 		return &apiv1alpha1.FileShareWitnessApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ForeignClearing"):
+		return &apiv1alpha1.ForeignClearingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Formation"):
 		return &apiv1alpha1.FormationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GenericApplication"):

@@ -117,6 +117,12 @@ type AgentStatus struct {
 	// +listMapKey=node
 	// +kubebuilder:validation:MaxItems=64
 	Confirmations []AgentConfirmation `json:"confirmations,omitempty"`
+	// clearings are the latest foreign reservations that this agent has removed from disks, or tried to.
+	// +optional
+	// +listType=map
+	// +listMapKey=uid
+	// +kubebuilder:validation:MaxItems=64
+	Clearings []AgentClearing `json:"clearings,omitempty"`
 	// groups are the groups of which something is, or was, on the host.
 	// +optional
 	// +listType=map

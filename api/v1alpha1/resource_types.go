@@ -293,6 +293,9 @@ type ResourceStatus struct {
 	// onlineSince is when the resource last came online.
 	// +optional
 	OnlineSince *metav1.MicroTime `json:"onlineSince,omitempty"`
+	// foreignReservation is the latest time that an operator had keys of another cluster or program removed from the disk.
+	// +optional
+	ForeignReservation *ForeignClearing `json:"foreignReservation,omitempty"`
 	// conditions tell the resource's health.
 	// +optional
 	// +listType=map

@@ -42,7 +42,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), fenceCommand(), auditCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), fenceCommand(), diskCommand(), auditCommand(), versionCommand())
 	return cmd
 }
 

@@ -98,7 +98,7 @@ func (w *World) NewManager() {
 		&node.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
 		&cluster.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock, NewID: newID},
 		&quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: w.Clock},
-		&resource.Reconciler{Client: c, Inventory: reader, Clock: w.Clock},
+		&resource.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,7 @@ import (
 type Reconciler struct {
 	Client    client.Client
 	Inventory *inventory.Reader
+	Recorder  events.EventRecorder
 	Clock     clock.PassiveClock
 }
 
@@ -86,6 +88,9 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 	group := at.groups[snapshot.GroupKeyOf(res)]
 	res, err := r.writeFinalizer(ctx, at, res, group)
 	if err != nil || res == nil {
+		return 0, err
+	}
+	if res, err = r.clearForeign(ctx, at, res); err != nil {
 		return 0, err
 	}
 	res, wait, err := r.disown(ctx, at, res, group)

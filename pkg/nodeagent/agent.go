@@ -62,6 +62,7 @@ type agent struct {
 	surveyor   *surveyor
 	reporter   *reporter
 	fencer     *fencer
+	clearer    *clearer
 	problems   *problems
 	api        *api
 	wall       time.Time
@@ -163,6 +164,10 @@ func (a *agent) wire(now func() time.Duration) {
 		power: powerfence.New(), path: a.files.fencingPath(), problems: a.problems, changed: func() { a.note(); a.keeper.wakeUp() }, now: time.Now, wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1),
 	}
 	a.keeper.proofs = a.fencer.proofs
+	a.clearer = &clearer{
+		log: a.log.WithName("disks"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world, reached: a.reached,
+		changed: a.note, now: time.Now, wake: make(chan struct{}, 1), done: map[string]v1alpha1.AgentClearing{},
+	}
 	a.reporter = &reporter{
 		log: a.log.WithName("reporter"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing,
 		reached: a.reached,
@@ -189,7 +194,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		a.copier(store).run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
-		a.keeper.fencer, a.fencer.run,
+		a.keeper.fencer, a.fencer.run, a.clearer.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
 			settings: a.enrolment.current, problems: a.problems, guards: a.guards,
@@ -221,6 +226,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 		a.problems.one(v1alpha1.ProblemNoAddressGuard, "", "other nodes wait longer for this host's addresses: "+noGuard.Error())
 	}
 	a.types = Types(a.guard)
+	a.clearer.types = a.types
 	options := monitor.Options{
 		Types: a.types, Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
 		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),
@@ -239,6 +245,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	a.api.touched = func(obj client.Object) {
 		a.keeper.touch(obj)
 		a.fencer.wakeUp()
+		a.clearer.touched(obj)
 		if obj == nil {
 			a.publisher.everything()
 			return
@@ -329,5 +336,6 @@ func (a *agent) observe() *observed {
 	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })
 	o.interfaces, o.disks = a.surveyor.seen()
 	o.canFence, o.fencings, o.confirmations = a.fencer.report()
+	o.clearings = a.clearer.report()
 	return o
 }

@@ -68,6 +68,7 @@ func (a *agent) serveSocket(ctx context.Context) {
 	a.serveQuorum(server)
 	localapi.Query(server, OpFenceStatus, a.fencer.status)
 	localapi.Act(server, OpFenceConfirm, a.fencer.confirm)
+	localapi.Act(server, OpClearForeign, a.clearer.clearHere)
 	for ctx.Err() == nil {
 		err := server.Serve(ctx, a.opts.RunDir)
 		if err == nil {

@@ -28,6 +28,7 @@ type observed struct {
 	canFence      []v1alpha1.AgentFenceTarget
 	fencings      []v1alpha1.AgentFencing
 	confirmations []v1alpha1.AgentConfirmation
+	clearings     []v1alpha1.AgentClearing
 	// before is what the API shows now; a view that was published stays until this node publishes a higher one, so that the
 	// highest view of the cluster never falls.
 	before *v1alpha1.AgentStatus
@@ -42,7 +43,7 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 		Version: o.version, BootID: o.bootID, Guards: new(o.guards), Scheduling: o.scheduling, HeartbeatKeys: keysOf(s),
 		Generation: int64(s.Self.Generation), Incarnation: int64(s.Incarnation),
 		Peers: peersOf(s), Interfaces: o.interfaces, Problems: o.problems, View: viewOf(o),
-		CanFence: o.canFence, Fencings: o.fencings, Confirmations: o.confirmations,
+		CanFence: o.canFence, Fencings: o.fencings, Confirmations: o.confirmations, Clearings: o.clearings,
 	}
 	if s.Settings != nil {
 		out.ClusterID, out.NodeID = s.Settings.ClusterID, int32(s.Settings.Self)

@@ -57,6 +57,14 @@ type Cleaner interface {
 	Depart(ctx context.Context, inst *Instance) error
 }
 
+// ForeignClearer is a Reserver that removes keys of other clusters and programs when an operator says so (rule O20).
+type ForeignClearer interface {
+	// ClearForeign removes the named keys from the disks that the instance's Spec names, and returns those that it found. Nothing on
+	// this host may use the disks; that the disk is online on no other host either is the caller's to know. It reads Spec, ClusterID
+	// and Node only.
+	ClearForeign(ctx context.Context, inst *Instance, keys []reservation.Key) ([]reservation.Key, error)
+}
+
 // VerifyInterval is how often a held reservation is looked at.
 const VerifyInterval = 3 * time.Second
 

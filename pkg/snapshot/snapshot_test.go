@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -268,4 +270,23 @@ func TestBuild(t *testing.T) {
 	if s := Build(o, Options{}); s.View != nil || s.Nodes[0].State != model.NodeJoining {
 		t.Errorf("without a reporter: view %+v, node %s", s.View, s.Nodes[0].State)
 	}
+}
+
+// FuzzParseClearForeign: what an operator writes is keys and a token, or is refused.
+func FuzzParseClearForeign(f *testing.F) {
+	f.Add("0xfeed")
+	f.Add("0xfeed,0x1234567,0xfeed/incident-17")
+	f.Add("feed,,/")
+	f.Fuzz(func(t *testing.T, value string) {
+		keys, token, err := ParseClearForeign(value)
+		if err != nil {
+			return
+		}
+		if len(keys) == 0 || len(keys) > MaxForeignKeys || !slices.IsSorted(keys) || len(token) > maxToken {
+			t.Errorf("%q gives %v, %q", value, keys, token)
+		}
+		if back, _, err := ParseClearForeign(strings.Join(keys, ",")); err != nil || !slices.Equal(back, keys) {
+			t.Errorf("%v reads back as %v, %v", keys, back, err)
+		}
+	})
 }

@@ -25,6 +25,42 @@ var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.Affinity
   scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.AgentClearing
+  map:
+    fields:
+    - name: by
+      type:
+        scalar: string
+    - name: keys
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: number
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+    - name: state
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ClearingState
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: uid
+      type:
+        scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.AgentConfirmation
   map:
     fields:
@@ -258,6 +294,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - node
+    - name: clearings
+      type:
+        list:
+          elementType:
+            namedType: com.github.quorate.quorate.api.v1alpha1.AgentClearing
+          elementRelationship: associative
+          keys:
+          - uid
     - name: clusterID
       type:
         scalar: string
@@ -526,6 +570,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: path
       type:
         scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.ClearingState
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Cluster
   map:
     fields:
@@ -999,6 +1045,39 @@ var schemaYAML = typed.YAMLObject(`types:
   map:
     fields:
     - name: path
+      type:
+        scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.ForeignClearing
+  map:
+    fields:
+    - name: by
+      type:
+        scalar: string
+    - name: keys
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: message
+      type:
+        scalar: string
+    - name: node
+      type:
+        scalar: string
+    - name: number
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+    - name: state
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ClearingState
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: token
       type:
         scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Formation
@@ -1980,6 +2059,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: epoch
       type:
         scalar: numeric
+    - name: foreignReservation
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ForeignClearing
     - name: lastTransitionTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime

@@ -57,6 +57,8 @@ type AgentStatusApplyConfiguration struct {
 	Fencings []AgentFencingApplyConfiguration `json:"fencings,omitempty"`
 	// confirmations are what operators have confirmed on this host.
 	Confirmations []AgentConfirmationApplyConfiguration `json:"confirmations,omitempty"`
+	// clearings are the latest foreign reservations that this agent has removed from disks, or tried to.
+	Clearings []AgentClearingApplyConfiguration `json:"clearings,omitempty"`
 	// groups are the groups of which something is, or was, on the host.
 	Groups []AgentGroupApplyConfiguration `json:"groups,omitempty"`
 }
@@ -299,6 +301,19 @@ func (b *AgentStatusApplyConfiguration) WithConfirmations(values ...*AgentConfir
 			panic("nil value passed to WithConfirmations")
 		}
 		b.Confirmations = append(b.Confirmations, *values[i])
+	}
+	return b
+}
+
+// WithClearings adds the given value to the Clearings field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Clearings field.
+func (b *AgentStatusApplyConfiguration) WithClearings(values ...*AgentClearingApplyConfiguration) *AgentStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithClearings")
+		}
+		b.Clearings = append(b.Clearings, *values[i])
 	}
 	return b
 }

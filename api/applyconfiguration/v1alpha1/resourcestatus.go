@@ -32,6 +32,8 @@ type ResourceStatusApplyConfiguration struct {
 	LastTransitionTime *v1.MicroTime `json:"lastTransitionTime,omitempty"`
 	// onlineSince is when the resource last came online.
 	OnlineSince *v1.MicroTime `json:"onlineSince,omitempty"`
+	// foreignReservation is the latest time that an operator had keys of another cluster or program removed from the disk.
+	ForeignReservation *ForeignClearingApplyConfiguration `json:"foreignReservation,omitempty"`
 	// conditions tell the resource's health.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
@@ -111,6 +113,14 @@ func (b *ResourceStatusApplyConfiguration) WithLastTransitionTime(value v1.Micro
 // If called multiple times, the OnlineSince field is set to the value of the last call.
 func (b *ResourceStatusApplyConfiguration) WithOnlineSince(value v1.MicroTime) *ResourceStatusApplyConfiguration {
 	b.OnlineSince = &value
+	return b
+}
+
+// WithForeignReservation sets the ForeignReservation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ForeignReservation field is set to the value of the last call.
+func (b *ResourceStatusApplyConfiguration) WithForeignReservation(value *ForeignClearingApplyConfiguration) *ResourceStatusApplyConfiguration {
+	b.ForeignReservation = value
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/quorate/quorate/pkg/model"
@@ -255,4 +256,43 @@ func (s *Set) Adopt(ctx context.Context, inst *resourcetype.Instance, disks []st
 		}
 	}
 	return nil
+}
+
+// ClearForeign removes foreign keys from the disks by an operator's word (O20), and returns those that it found. No disk may be held
+// here, or in use; idle is that of Reserve.
+func (s *Set) ClearForeign(
+	ctx context.Context, inst *resourcetype.Instance, disks []string, named []reservation.Key, idle func(disk string) (release func(), err error),
+) ([]reservation.Key, error) {
+	// The lowest epoch makes no other node stale, and whoever is assigned the group takes the disk from it like from any earlier owner.
+	me, err := Key(inst, 1)
+	if err != nil {
+		return nil, err
+	}
+	var removed []reservation.Key
+	for _, name := range disks {
+		found, err := s.clearForeign(ctx, inst, s.disk(name), me, named, idle)
+		removed = append(removed, found...)
+		if err != nil {
+			return removed, err
+		}
+	}
+	slices.Sort(removed)
+	return slices.Compact(removed), nil
+}
+
+func (s *Set) clearForeign(
+	ctx context.Context, inst *resourcetype.Instance, d *disk, me reservation.Key, named []reservation.Key, idle func(string) (func(), error),
+) (removed []reservation.Key, err error) {
+	d.Lock()
+	defer d.Unlock()
+	release, err := idle(d.name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	err = s.with(d, inst.Node, func(dev reservation.Device) (err error) {
+		removed, err = reservation.ClearForeign(ctx, dev, me, named, inst.MayAct)
+		return err
+	})
+	return removed, err
 }

@@ -36,6 +36,8 @@ var (
 	_ resourcetype.Watcher  = (*Type)(nil)
 	_ resourcetype.Checker  = (*Type)(nil)
 	_ resourcetype.Cleaner  = (*Type)(nil)
+
+	_ resourcetype.ForeignClearer = (*Type)(nil)
 )
 
 // record is what the run state keeps of an instance.
@@ -110,16 +112,29 @@ func (t *Type) Reserve(ctx context.Context, inst *resourcetype.Instance) (resour
 		r.Epoch = inst.Epoch
 		return r.Result, inst.Save(r)
 	}
-	result, err := t.disks.Reserve(ctx, inst, []string{p.File}, earlier, func(string) (func(), error) {
-		file, err := openIdle(inst, p, true)
-		// The lock is held until the disk is reserved, so that nothing on this host begins to use it meanwhile.
-		return func() { _ = file.Close() }, err
-	})
+	result, err := t.disks.Reserve(ctx, inst, []string{p.File}, earlier, idle(inst, p, true))
 	if err != nil {
 		return result, err
 	}
 	r.Epoch, r.Result = inst.Epoch, result
 	return result, inst.Save(r)
+}
+
+// idle keeps the disk's lock until it is released, so that nothing on this host begins to use it meanwhile.
+func idle(inst *resourcetype.Instance, p *v1alpha1.LoopbackDisk, create bool) func(string) (func(), error) {
+	return func(string) (func(), error) {
+		file, err := openIdle(inst, p, create)
+		return func() { _ = file.Close() }, err
+	}
+}
+
+// ClearForeign implements resourcetype.ForeignClearer.
+func (t *Type) ClearForeign(ctx context.Context, inst *resourcetype.Instance, keys []reservation.Key) ([]reservation.Key, error) {
+	p, err := params(inst)
+	if err != nil {
+		return nil, err
+	}
+	return t.disks.ClearForeign(ctx, inst, []string{p.File}, keys, idle(inst, p, false))
 }
 
 // mounted reports whether the disk is mounted, well or ill.

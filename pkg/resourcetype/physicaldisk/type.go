@@ -64,6 +64,8 @@ var (
 	_ resourcetype.Watcher  = (*Type)(nil)
 	_ resourcetype.Checker  = (*Type)(nil)
 	_ resourcetype.Cleaner  = (*Type)(nil)
+
+	_ resourcetype.ForeignClearer = (*Type)(nil)
 )
 
 // record is what the run state keeps of an instance.
@@ -223,4 +225,17 @@ func (t *Type) Depart(ctx context.Context, inst *resourcetype.Instance) error {
 		return err
 	}
 	return t.disks.Depart(ctx, inst, l.Disks)
+}
+
+// ClearForeign implements resourcetype.ForeignClearer.
+func (t *Type) ClearForeign(ctx context.Context, inst *resourcetype.Instance, keys []reservation.Key) ([]reservation.Key, error) {
+	p, err := params(inst)
+	if err != nil {
+		return nil, err
+	}
+	l, err := t.host.Layout(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return t.disks.ClearForeign(ctx, inst, l.Disks, keys, t.host.Claim)
 }

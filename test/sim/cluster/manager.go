@@ -95,7 +95,7 @@ func (m *manager) start() {
 		&nodes.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now},
 		&cluster.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now, NewID: func() string { return clusterID }},
 		&quorumconfig.Reconciler{Client: api, Inventory: reader, Clock: now},
-		&resource.Reconciler{Client: api, Inventory: reader, Clock: now},
+		&resource.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now},
 	}
 	m.cache.seen = m.seen
 	m.cache.objects = map[ref]client.Object{}

@@ -21,6 +21,24 @@ func Require(t testing.TB) {
 	}
 }
 
+// Full is set in the environment, outside and inside of the guest, for the tests that are too long for every run.
+const Full = "QUORATE_TEST_FULL"
+
+// LeftOut is what a test says that is skipped because it is too long for every run.
+const LeftOut = "one of the long tests: set " + Full + "=1"
+
+// RequireFull skips the test unless the long ones are to run too. What it shows is shown in short by another one.
+func RequireFull(t testing.TB) {
+	t.Helper()
+	Require(t)
+	if !AtLength() {
+		t.Skip(LeftOut)
+	}
+}
+
+// AtLength says that the long tests are to run too.
+func AtLength() bool { return os.Getenv(Full) != "" }
+
 // Modprobe loads kernel modules.
 func Modprobe(t testing.TB, modules ...string) {
 	t.Helper()

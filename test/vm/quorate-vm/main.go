@@ -115,7 +115,7 @@ func (f *flags) start(ctx context.Context, spec machine.Spec) error {
 
 // invocation is the shell script that runs a program of the payload.
 func invocation(program string, args []string) string {
-	script := "export " + guest.Marker + "=1\nexec ./" + program
+	script := "export " + guest.Marker + "=1 " + guest.Full + "=" + machine.Quote(os.Getenv(guest.Full)) + "\nexec ./" + program
 	for _, arg := range args {
 		script += " " + machine.Quote(arg)
 	}

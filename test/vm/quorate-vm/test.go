@@ -11,12 +11,16 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/quorate/quorate/test/vm/guest"
 	"github.com/quorate/quorate/test/vm/machine"
 )
 
@@ -24,8 +28,7 @@ import (
 const guestPackage = "github.com/quorate/quorate/test/vm/guest"
 
 func (f *flags) test() *cobra.Command {
-	var pattern string
-	var quiet bool
+	o := &testOptions{}
 	cmd := &cobra.Command{
 		Use: "test PACKAGES", Short: "Run the tests named TestGuest... of packages that import test/vm/guest, each package in a guest of its own",
 		Args: cobra.MinimumNArgs(1),
@@ -38,26 +41,50 @@ func (f *flags) test() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			failed := 0
-			for _, p := range packages {
-				if err := f.testPackage(cmd.Context(), dir, p, pattern, quiet); err != nil {
-					fmt.Printf("FAIL\t%s (in the guest)\n%v\n", p.ImportPath, err)
-					failed++
-				}
-			}
-			if failed > 0 {
+			if failed := f.testAll(cmd.Context(), dir, packages, o); failed > 0 {
 				return fmt.Errorf("%d of %d packages failed in the guest", failed, len(packages))
 			}
 			return cmd.Context().Err()
 		},
 	}
-	cmd.Flags().StringVar(&pattern, "run", "^TestGuest", "tests to run, as go test's -run")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "show the output of failed packages only")
+	cmd.Flags().StringVar(&o.pattern, "run", "^TestGuest", "tests to run, as go test's -run")
+	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "show the output of failed packages only")
+	cmd.Flags().IntVarP(&o.jobs, "jobs", "j", runtime.NumCPU(), "guests at a time; a guest has one processor")
 	return cmd
 }
 
+// testOptions are what `test` is told.
+type testOptions struct {
+	pattern string
+	quiet   bool
+	jobs    int
+	// printing keeps the output of packages that run at the same time apart.
+	printing sync.Mutex
+}
+
+// testAll tests so many packages at a time and returns how many failed.
+func (f *flags) testAll(ctx context.Context, dir string, packages []goPackage, o *testOptions) int {
+	var failed atomic.Int32
+	var all sync.WaitGroup
+	places := make(chan struct{}, max(1, o.jobs))
+	for _, p := range packages {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			if err := f.testPackage(ctx, dir, p, o); err != nil {
+				o.printing.Lock()
+				defer o.printing.Unlock()
+				fmt.Printf("FAIL\t%s (in the guest)\n%v\n", p.ImportPath, err)
+				failed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return int(failed.Load())
+}
+
 // testPackage compiles the tests of a package and runs them in a guest.
-func (f *flags) testPackage(ctx context.Context, dir string, p goPackage, pattern string, quiet bool) error {
+func (f *flags) testPackage(ctx context.Context, dir string, p goPackage, o *testOptions) error {
 	work, err := os.MkdirTemp("", "quorate-vm-*")
 	if err != nil {
 		return err
@@ -75,25 +102,29 @@ func (f *flags) testPackage(ctx context.Context, dir string, p goPackage, patter
 	}
 	var seen bytes.Buffer
 	var output io.Writer = &seen
-	if !quiet {
+	alone := o.jobs <= 1
+	if !o.quiet && alone {
 		output = io.MultiWriter(&seen, os.Stdout)
 	}
 	began := time.Now()
 	err = f.start(ctx, machine.Spec{
 		Dir: dir, Files: files, Output: output,
-		Script: invocation("package.test", []string{"-test.v", "-test.run", pattern, "-test.timeout", f.limit.String()}),
+		Script: invocation("package.test", []string{"-test.v", "-test.run", o.pattern, "-test.timeout", f.limit.String()}),
 	})
-	passed, skipped := strings.Count(seen.String(), "--- PASS: "), strings.Count(seen.String(), "--- SKIP: ")
+	passed := strings.Count(seen.String(), "--- PASS: ")
+	skipped := strings.Count(seen.String(), "--- SKIP: ") - strings.Count(seen.String(), guest.LeftOut)
 	switch {
 	case err == nil && passed == 0:
-		err = fmt.Errorf("no test matches %s", pattern)
+		err = fmt.Errorf("no test matches %s", o.pattern)
 	case err == nil && skipped > 0:
 		err = errors.New("a test was skipped: in the guest every one has to run")
 	}
+	o.printing.Lock()
+	defer o.printing.Unlock()
+	if err != nil && o.quiet || !o.quiet && !alone {
+		fmt.Print(seen.String())
+	}
 	if err != nil {
-		if quiet {
-			fmt.Print(seen.String())
-		}
 		return err
 	}
 	fmt.Printf("ok  \t%s (in the guest)\t%.1fs\n", p.ImportPath, time.Since(began).Seconds())

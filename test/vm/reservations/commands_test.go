@@ -83,9 +83,9 @@ func occupy(t *testing.T, device string, k reservation.Key) {
 }
 
 // TestGuestCommands sends every command in every state: from a host that is not registered, with its own key, and with a key that is
-// not its own, while another host holds the disk.
+// not its own, while another host holds the disk. (test/vm/disks TestGuestMatrix does it in every run, prepared by our own commands.)
 func TestGuestCommands(t *testing.T) {
-	guest.Require(t)
+	guest.RequireFull(t)
 	hosts := guest.NewLUN(t, 8).Paths(t, 3)
 	me, holder, witness := open(t, hosts[0]), hosts[1], hosts[2]
 	held, mine, next, wrong := key(t, ours, 2, 4), key(t, ours, 1, 5), key(t, ours, 1, 6), key(t, ours, 3, 9)

@@ -136,7 +136,7 @@ func TestGuestChallengers(t *testing.T) {
 
 // TestGuestMultipathTakeOver fences a host with two paths, and has that host take the disk back by both.
 func TestGuestMultipathTakeOver(t *testing.T) {
-	guest.Require(t)
+	guest.RequireFull(t)
 	lun := guest.NewLUN(t, 8)
 	paths := lun.Paths(t, 2)
 	device, other, witness := guest.Multipath(t, paths...), lun.Path(t), lun.Path(t)
