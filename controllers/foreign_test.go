@@ -39,11 +39,11 @@ func (c *clearing) annotate(value, reason string) {
 }
 
 // refused asks for something that is not carried out.
-func (c *clearing) refused(value, reason, why string) {
+func (c *clearing) refused(value, why string) {
 	c.t.Helper()
 	told(c.World)
 	before := c.R("app-disk").Status.ForeignReservation
-	c.annotate(value, reason)
+	c.annotate(value, "gone")
 	c.Settle()
 	r := c.R("app-disk")
 	if events := told(c.World); !strings.Contains(events, "ClearForeignRefused") || !strings.Contains(events, why) {
@@ -61,14 +61,12 @@ func TestClearForeign(t *testing.T) {
 	c := &clearing{World: controllertest.NewWorld(t, env, "foreign", "foreign-a", "foreign-b"), t: t}
 	c.Group("app", 1)
 	c.Settle()
-	c.refused("0xfeed", "gone", "take its group offline first")
+	c.refused("0xfeed", "take its group offline first")
 
 	g := c.G("app")
 	c.Update(g, func() { g.Spec.DesiredState = v1alpha1.DesiredOffline })
 	c.Settle()
-	c.refused("feed", "gone", "is not KEY")
-	c.refused("0xfeed", " ", "annotation quorate.io/clear-foreign-reservation-reason is missing")
-	c.refused("0xfeed", "gone", "/array/disk-1.img cannot be seen on foreign-a, foreign-b")
+	c.refused("0xfeed", "/array/disk-1.img cannot be seen on foreign-a, foreign-b")
 	disk := v1alpha1.AgentDisk{Device: "/array/disk-1.img", Visible: true}
 	c.agent("foreign-b", func(a *v1alpha1.AgentStatus) { a.Disks = []v1alpha1.AgentDisk{disk} })
 
