@@ -8,6 +8,8 @@ const (
 	NodeConditionAgentDisconnected = "AgentDisconnected"
 	// NodeConditionDrained surfaces when a node whose availability is Drained owns nothing any more.
 	NodeConditionDrained = "Drained"
+	// NodeConditionStuck surfaces while something on the node does not stop although it has to; the message says when the host is reset.
+	NodeConditionStuck = "Stuck"
 )
 
 // Reasons of Node conditions.
@@ -56,6 +58,8 @@ const (
 	ProblemOtherVersion = "OtherVersion"
 	// ProblemNoKey: the heartbeat key cannot be read.
 	ProblemNoKey = "NoKey"
+	// ProblemCannotBeStopped: something does not stop, although it has to; the message says when the host is reset for it.
+	ProblemCannotBeStopped = "CannotBeStopped"
 	// ProblemMissingTool: a program that a resource needs is not on the host.
 	ProblemMissingTool = "MissingTool"
 	// ProblemMissingDevice: a device or file that a resource needs is not on the host.

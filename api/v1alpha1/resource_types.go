@@ -221,7 +221,8 @@ type Timing struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="pendingTimeout must be greater than 0s"
 	PendingTimeout *metav1.Duration `json:"pendingTimeout,omitempty"`
-	// deadlockTimeout of any one call of the resource's code; built-in default 5m.
+	// deadlockTimeout of any one call of the resource's code; built-in default 5m. A resource that has to leave a host, and for so long
+	// cannot be stopped even by force, has that host reset.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

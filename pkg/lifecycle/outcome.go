@@ -97,6 +97,9 @@ func (m *Machine) loseDisk(r *resource, inUse bool) {
 	r.lost, r.Reserved = true, 0
 	if inUse {
 		r.doomed, r.urgent = true, true
+		if r.LostSince == 0 {
+			r.LostSince = m.now
+		}
 	}
 }
 
@@ -140,6 +143,17 @@ func (m *Machine) escalate(r *resource, message string) {
 func (m *Machine) becomeIdle(r *resource) {
 	r.Phase, r.OnlineSince, r.Stopping, r.Fingerprint = PhaseIdle, 0, false, ""
 	r.doomed, r.urgent, r.stuck = false, false, ""
+	r.LostSince, r.StuckSince = 0, 0
+}
+
+// cannotBeStopped notes that an attempt to take the resource away by force has failed.
+func (m *Machine) cannotBeStopped(r *resource, why string) {
+	m.saved.Forced = true
+	r.stuck = why
+	if r.StuckSince == 0 {
+		r.StuckSince = m.now
+	}
+	r.retryAt = m.now + m.terminatePause()
 }
 
 func (m *Machine) terminateDone(r *resource, in Result) {
@@ -149,9 +163,7 @@ func (m *Machine) terminateDone(r *resource, in Result) {
 	}
 	r.Phase, r.doomed = PhaseDirty, true
 	if in.Err != "" {
-		m.saved.Forced = true
-		r.stuck = in.Err
-		r.retryAt = m.now + m.terminatePause()
+		m.cannotBeStopped(r, in.Err)
 	}
 }
 
@@ -253,9 +265,8 @@ func (m *Machine) timeouts(r *resource) {
 	case OpOffline:
 		m.escalate(r, late)
 	case OpTerminate:
-		m.saved.Forced = true
-		r.Phase, r.doomed, r.stuck = PhaseDirty, true, late
-		r.retryAt = m.now + m.terminatePause()
+		r.Phase, r.doomed = PhaseDirty, true
+		m.cannotBeStopped(r, late)
 	case OpCancel, OpWatch, OpUnwatch:
 	}
 	if !given && f.op != OpOffline && f.op != OpTerminate {

@@ -160,9 +160,7 @@ func (m *Machine) Report() Report {
 		if r.ProofEpoch == m.epoch() && r.Proof != ProofNone && r.inSpec {
 			report.Proofs = append(report.Proofs, Proof{Resource: r.spec.Name, Type: r.Proof})
 		}
-		if r.stuck != "" {
-			report.Stuck = append(report.Stuck, fmt.Sprintf("%s: %s", r.spec.Name, r.stuck))
-		}
+		m.reportStuck(&report, r)
 		report.Resources = append(report.Resources, ResourceReport{
 			UID: r.spec.UID, Name: r.spec.Name, State: r.State, Reason: r.reason, Message: r.message,
 			Restarts: len(r.Restarts), Since: r.Since, OnlineSince: r.OnlineSince,

@@ -45,6 +45,10 @@ type SavedResource struct {
 	State       model.ResourceState `json:"state,omitempty"`
 	Since       time.Duration       `json:"since,omitempty"`
 	OnlineSince time.Duration       `json:"onlineSince,omitempty"`
+	// LostSince is when the disk's reservation was found to be lost while it was in use, StuckSince when the first attempt to take the
+	// resource away by force failed; 0 when neither is so. They outlive the agent, so that its restarts put no deadline off.
+	LostSince  time.Duration `json:"lostSince,omitempty"`
+	StuckSince time.Duration `json:"stuckSince,omitempty"`
 }
 
 // Empty reports whether there is nothing worth a record.

@@ -270,6 +270,9 @@ func (m *Machine) plan() {
 		if r.op != nil {
 			m.at(m.opDeadline(r))
 		}
+		if at, fences := m.fenceAt(r); fences {
+			m.at(at)
+		}
 		m.at(r.RestartAt)
 		m.at(r.retryAt)
 		if r.Failed && r.spec.Timing.RetryPeriod > 0 && r.spec.Timing.Restart.Policy != RestartNever && m.running() {

@@ -316,7 +316,11 @@ type Report struct {
 	Fence, Online     time.Duration
 	Failover          *FailoverWanted
 	// Stuck names what could not be stopped although it was terminated; empty when nothing is.
-	Stuck     []string
+	Stuck []string
+	// FenceAt is when this host is to be fenced if what is stuck has not stopped by then; 0 when it need not be. Overdue is what has
+	// not: the host is to be fenced now.
+	FenceAt   time.Duration
+	Overdue   []Overdue
 	State     model.GroupState
 	Resources []ResourceReport
 }

@@ -63,6 +63,7 @@ type agent struct {
 	reporter   *reporter
 	fencer     *fencer
 	clearer    *clearer
+	stuck      *stuckWatch
 	problems   *problems
 	api        *api
 	wall       time.Time
@@ -150,11 +151,14 @@ func (a *agent) wire(now func() time.Duration) {
 		log: a.log.WithName("publisher"), nodeName: a.opts.Node, world: a.world, reached: a.reached, observe: a.observe, wall: a.wall,
 	}
 	a.publisher.init()
+	a.stuck = &stuckWatch{
+		problems: a.problems, reset: Stuck(watchdog.Host{Trigger: a.opts.SysRqTrigger}, a.log), resets: a.opts.SysRqTrigger != "", wall: a.wall,
+	}
 	a.keeper = &keeper{
 		log: a.log.WithName("keeper"), now: now, nodeName: a.opts.Node, cluster: a.opts.Cluster, core: a.core, lease: a.lease,
 		enrolment: a.enrolment, world: a.world, problems: a.problems, burnt: a.burnt,
 		unlock: func() error { return runstate.RemoveLock(a.opts.RunDir) }, published: a.note, renewed: a.publisher.drop,
-		stuck: Stuck(watchdog.Host{Trigger: a.opts.SysRqTrigger}, a.log),
+		stuck: a.stuck.reset,
 		wake:  make(chan struct{}, 1), lost: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}
@@ -312,6 +316,7 @@ func (a *agent) membershipChanged() {
 // reported takes a report of the monitor.
 func (a *agent) reported(r monitor.GroupReport) {
 	a.publisher.observed(r)
+	a.stuck.observe(&r)
 	if r.Gone || r.Running == 0 {
 		a.keeper.wakeUp() // it may be the last: the guardian need not watch any more
 	}

@@ -48,7 +48,7 @@ func Stuck(resetter watchdog.Resetter, log logr.Logger) func([]monitor.Leftover)
 		}
 		what := strings.Join(names, ", ")
 		log.Info("Something could not be stopped by its deadline: this host is reset", "left", what)
-		if err := resetter.Reset("quorum is lost and these do not stop: " + what); err != nil {
+		if err := resetter.Reset("these do not stop by their deadline: " + what); err != nil {
 			log.Error(err, "The host is not reset; nothing of it may be trusted")
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 // Reasons of problems that only agents know; the others are constants of the API.
 const (
-	problemLeftover     = "CannotBeStopped"
+	problemLeftover     = v1alpha1.ProblemCannotBeStopped
 	problemStateFiles   = "StateNotWritable"
 	problemNoCluster    = "ClusterNotFound"
 	problemNodeID       = "NodeIDChanged"

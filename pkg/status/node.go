@@ -2,8 +2,11 @@ package status
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -94,6 +97,11 @@ func nodeConditions(st *v1alpha1.NodeStatus, f *NodeFacts, v quarantine.Verdict)
 		set.set(v1alpha1.NodeConditionAgentDisconnected, metav1.ConditionTrue, v1alpha1.NodeReasonNoAPI,
 			"the agent does not reach the API server: the node keeps its groups and takes no more")
 	}
+	if stuck := stuckProblems(st); len(stuck) > 0 {
+		set.set(v1alpha1.NodeConditionStuck, metav1.ConditionTrue, v1alpha1.ProblemCannotBeStopped, strings.Join(stuck, "; "))
+	} else {
+		meta.RemoveStatusCondition(&st.Conditions, v1alpha1.NodeConditionStuck)
+	}
 	switch {
 	case f.Node.Spec.Availability != v1alpha1.AvailabilityDrained && f.Node.DeletionTimestamp == nil:
 		set.set(v1alpha1.NodeConditionDrained, metav1.ConditionFalse, v1alpha1.NodeReasonNotDrained, "draining is not asked for")
@@ -163,7 +171,30 @@ func problemText(p v1alpha1.AgentProblem) string {
 
 // NodeEvents tells what a change of a node's status is worth.
 func NodeEvents(before, after *v1alpha1.NodeStatus) []Event {
-	return append(append(fencingEvents(before, after), stateChange(before, after)...), quarantineEvents(before, after)...)
+	return slices.Concat(fencingEvents(before, after), stuckEvents(before, after), stateChange(before, after), quarantineEvents(before, after))
+}
+
+// stuckEvents tell of what an agent cannot stop, and when its host is reset for it (O10, O17): after the reset it could not tell.
+func stuckEvents(before, after *v1alpha1.NodeStatus) []Event {
+	stuck := meta.FindStatusCondition(after.Conditions, v1alpha1.NodeConditionStuck)
+	if stuck == nil || meta.FindStatusCondition(before.Conditions, v1alpha1.NodeConditionStuck) != nil {
+		return nil
+	}
+	return []Event{warning(v1alpha1.ProblemCannotBeStopped, "Stop", stuck.Message)}
+}
+
+// stuckProblems are what a node in the view cannot stop.
+func stuckProblems(st *v1alpha1.NodeStatus) []string {
+	var list []string
+	if st.Agent == nil || !inView(st.State) {
+		return nil
+	}
+	for _, p := range st.Agent.Problems {
+		if p.Reason == v1alpha1.ProblemCannotBeStopped {
+			list = append(list, strings.TrimSpace(p.Object+": "+p.Message))
+		}
+	}
+	return list
 }
 
 func stateChange(before, after *v1alpha1.NodeStatus) []Event {

@@ -18,7 +18,8 @@ type TimingApplyConfiguration struct {
 	IsAliveInterval *v1.Duration `json:"isAliveInterval,omitempty"`
 	// pendingTimeout between two progress reports while coming online or going offline; built-in default 3m.
 	PendingTimeout *v1.Duration `json:"pendingTimeout,omitempty"`
-	// deadlockTimeout of any one call of the resource's code; built-in default 5m.
+	// deadlockTimeout of any one call of the resource's code; built-in default 5m. A resource that has to leave a host, and for so long
+	// cannot be stopped even by force, has that host reset.
 	DeadlockTimeout *v1.Duration `json:"deadlockTimeout,omitempty"`
 }
 
