@@ -28,16 +28,32 @@ func openNFS(t *testing.T, path string) witness.Device {
 	return d
 }
 
-// TestGuestConformance: a directory of a real NFS server, mounted by each host for itself with the usual caches, is a witness.
-func TestGuestConformance(t *testing.T) {
+// TestGuestNFS has all that needs a real NFS server, in an order in which one server is enough: it takes long to start.
+func TestGuestNFS(t *testing.T) {
 	guest.Require(t)
 	s := guest.NewNFS(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *guest.NFS)
+	}{{"conformance", testConformanceOnNFS}, {"restart", testRestart}, {"hung", testHung}, {"stale handle", testStaleHandle}} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
+	}
+}
+
+// export makes a directory for a test of its own on the server.
+func export(t *testing.T, s *guest.NFS, name string) {
+	t.Helper()
+	must(t, os.Mkdir(filepath.Join(s.Export, name), 0o700))
+}
+
+// testConformanceOnNFS: a directory of a real NFS server, mounted by each host for itself with the usual caches, is a witness.
+func testConformanceOnNFS(t *testing.T, s *guest.NFS) {
 	mounts := map[model.NodeID]string{}
 	n := 0
 	witnesstest.Run(t, func(tt *testing.T) witnesstest.Open {
 		n++
 		name := fmt.Sprintf("witness%d", n)
-		must(tt, os.Mkdir(filepath.Join(s.Export, name), 0o700))
+		export(tt, s, name)
 		return func(tt *testing.T, node model.NodeID) witness.Device {
 			if mounts[node] == "" {
 				mounts[node] = s.Mount(t, soft)
@@ -58,11 +74,10 @@ func heldNFS(t *testing.T, path string) witness.Device {
 	return d
 }
 
-// TestGuestRestart: while the server is down calls end in errors; when it is up again everything is as it was.
-func TestGuestRestart(t *testing.T) {
-	guest.Require(t)
-	s := guest.NewNFS(t)
-	a, b := heldNFS(t, s.Mount(t, soft)), openNFS(t, s.Mount(t, soft))
+// testRestart: while the server is down calls end in errors; when it is up again everything is as it was.
+func testRestart(t *testing.T, s *guest.NFS) {
+	export(t, s, "restart")
+	a, b := heldNFS(t, filepath.Join(s.Mount(t, soft), "restart")), openNFS(t, filepath.Join(s.Mount(t, soft), "restart"))
 	keyA, keyB := witnesstest.Key(t, 1, 1), witnesstest.Key(t, 2, 1)
 	must(t, b.Register(t.Context(), keyB))
 	want := witness.Content{ClusterID: witnesstest.Cluster, Committed: quorum.NewRecord(3, 1, []model.NodeID{1, 2}), State: []byte("state"), StateVersion: 1}
@@ -92,11 +107,10 @@ func TestGuestRestart(t *testing.T) {
 	}
 }
 
-// TestGuestHung: a server that answers nothing hangs one call, and nobody who waits for it.
-func TestGuestHung(t *testing.T) {
-	guest.Require(t)
-	s := guest.NewNFS(t)
-	path := s.Mount(t, "hard")
+// testHung: a server that answers nothing hangs one call, and nobody who waits for it.
+func testHung(t *testing.T, s *guest.NFS) {
+	export(t, s, "hung")
+	path := filepath.Join(s.Mount(t, "hard"), "hung")
 	a, me := heldNFS(t, path), witnesstest.Key(t, 1, 1)
 	async := witness.NewAsync(witness.NewGuard(1), path, func(context.Context) (witness.Device, error) { return a, nil })
 	look := func(limit time.Duration) error {
@@ -122,10 +136,11 @@ func TestGuestHung(t *testing.T) {
 	must(t, look(time.Minute))
 }
 
-// TestGuestStaleHandle: an export that is taken away below a mount, or put back from nothing, is not the witness that it was.
-func TestGuestStaleHandle(t *testing.T) {
-	guest.Require(t)
-	s := guest.NewNFS(t)
+// testStaleHandle: an export that is taken away below a mount, or put back from nothing, is not the witness that it was. Nothing is left for
+// later tests.
+func testStaleHandle(t *testing.T, s *guest.NFS) {
+	must(t, os.RemoveAll(s.Export))
+	must(t, os.Mkdir(s.Export, 0o755))
 	a, me := heldNFS(t, s.Mount(t, soft)), witnesstest.Key(t, 1, 1)
 	s.MakeStale(t)
 	if _, err := a.Look(t.Context(), me); !errors.Is(err, witness.ErrAbsent) && !errors.Is(err, witness.ErrUnreachable) {

@@ -45,7 +45,8 @@ func NewNFS(t testing.TB) *NFS {
 }
 
 // serve starts the server's daemons. The control files belong to the network namespace in which they are mounted. Grace is the time
-// in which a new server lets nobody open files but who had them open before. Nobody had: so it is ended at once.
+// in which a new server lets nobody open files but who had them open before; ten seconds is the shortest, and it is waited out here,
+// since a client that is told to wait waits longer and longer.
 func (s *NFS) serve(t testing.TB) {
 	t.Helper()
 	daemons := exec.Command("ip", "netns", "exec", s.namespace, "sh", "-c", `
@@ -64,10 +65,6 @@ func (s *NFS) serve(t testing.TB) {
 			t.Logf("the file server said: %s", said.String())
 		}
 		return err
-	})
-	Eventually(t, "the file server to serve", func() bool {
-		_, err := Try(t, "ip", "netns", "exec", s.namespace, "sh", "-c", "mount -t nfsd nfsd /proc/fs/nfsd && echo Y >/proc/fs/nfsd/v4_end_grace")
-		return err == nil
 	})
 	s.waitForGrace(t)
 }
@@ -117,8 +114,7 @@ func (s *NFS) MakeStale(t testing.TB) {
 	mkdir(t, s.Export)
 }
 
-// Stop ends the server's service; clients get no answer. Start begins it anew, with a grace that is waited out (ten seconds is the
-// shortest), since a client that is told to wait waits longer and longer.
+// Stop ends the server's service; clients get no answer. Start begins it anew, with a grace that is waited out.
 func (s *NFS) Stop(t testing.TB) {
 	t.Helper()
 	s.inside(t, "mount -t nfsd nfsd /proc/fs/nfsd && rpc.nfsd 0")
