@@ -84,18 +84,23 @@ func (r *Reader) Read(ctx context.Context, cluster string) (*snapshot.Objects, e
 }
 
 func (r *Reader) readCluster(ctx context.Context, o *snapshot.Objects) error {
-	cluster, quorum := &v1alpha1.Cluster{}, &v1alpha1.QuorumConfig{}
+	cluster := &v1alpha1.Cluster{}
 	switch err := r.Client.Get(ctx, client.ObjectKey{Name: o.Name}, cluster); {
 	case err == nil:
 		o.Cluster = cluster
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading cluster %s: %w", o.Name, err)
 	}
-	switch err := r.Client.Get(ctx, client.ObjectKey{Name: o.Name}, quorum); {
-	case err == nil:
-		o.Quorum = quorum
-	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("reading quorum configuration %s: %w", o.Name, err)
+	var quorums v1alpha1.QuorumConfigList
+	if err := r.Client.List(ctx, &quorums, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing quorum configurations: %w", err)
+	}
+	for i := range quorums.Items {
+		if quorums.Items[i].Name == o.Name {
+			o.Quorum = &quorums.Items[i]
+		} else {
+			o.OtherQuorums = append(o.OtherQuorums, &quorums.Items[i])
+		}
 	}
 	var nodes v1alpha1.NodeList
 	if err := r.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {

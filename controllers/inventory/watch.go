@@ -47,6 +47,21 @@ func Handler(reader client.Reader, delay time.Duration) handler.EventHandler {
 	}
 }
 
+// quorumConfigs are the names of all QuorumConfigs, and name itself: two must not have one witness, so what one says matters to the others.
+func quorumConfigs(ctx context.Context, reader client.Reader, name string) []string {
+	names := []string{name}
+	var list v1alpha1.QuorumConfigList
+	if err := reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return names // the others hear of it at their next round
+	}
+	for i := range list.Items {
+		if other := list.Items[i].Name; other != name {
+			names = append(names, other)
+		}
+	}
+	return names
+}
+
 func clustersOf(ctx context.Context, reader client.Reader, o client.Object) []string {
 	switch object := o.(type) {
 	case *v1alpha1.Cluster:
@@ -54,7 +69,7 @@ func clustersOf(ctx context.Context, reader client.Reader, o client.Object) []st
 	case *v1alpha1.Node:
 		return []string{object.Spec.ClusterName}
 	case *v1alpha1.QuorumConfig:
-		return []string{object.Name}
+		return quorumConfigs(ctx, reader, object.Name)
 	case *v1alpha1.ResourceGroup:
 		return []string{object.Spec.ClusterName, Orphans} // its resources may only now have, or have no more, a group
 	case *v1alpha1.Resource:

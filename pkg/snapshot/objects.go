@@ -15,10 +15,12 @@ type Objects struct {
 	// Cluster is nil when the object is gone.
 	Cluster *v1alpha1.Cluster
 	// Quorum is nil when there is no QuorumConfig.
-	Quorum    *v1alpha1.QuorumConfig
-	Nodes     []*v1alpha1.Node
-	Groups    []*v1alpha1.ResourceGroup
-	Resources []*v1alpha1.Resource
+	Quorum *v1alpha1.QuorumConfig
+	// OtherQuorums are the QuorumConfigs of other clusters, which must not name the same witness.
+	OtherQuorums []*v1alpha1.QuorumConfig
+	Nodes        []*v1alpha1.Node
+	Groups       []*v1alpha1.ResourceGroup
+	Resources    []*v1alpha1.Resource
 	// Fresh says that a reporter has given a sign of life lately. Without one there is no view: nothing is decided.
 	Fresh bool
 	// Reporter is the name of the node that renews the reporter's Lease; empty when that is not known.
@@ -28,6 +30,7 @@ type Objects struct {
 // Sort orders everything by name, so that equal objects give equal results.
 func (o *Objects) Sort() {
 	slices.SortFunc(o.Nodes, func(a, b *v1alpha1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(o.OtherQuorums, func(a, b *v1alpha1.QuorumConfig) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(o.Groups, func(a, b *v1alpha1.ResourceGroup) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})

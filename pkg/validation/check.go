@@ -32,6 +32,7 @@ var rules = []func(*scope) []Finding{
 	addressesTwice,      // one address, two users
 	disksTwice,          // one disk, two groups
 	witnessOfAGroup,     // a witness that a group uses
+	witnessTwice,        // one witness, two clusters
 	neverQuorate,        // votes that are never a majority
 	missingProviders,    // a name without an address, a share without a disk
 	unknownTimeZones,    // a failback window nobody can compute
@@ -52,7 +53,7 @@ func Check(o *snapshot.Objects) *Findings {
 // CheckQuorum applies the rules that can find something wrong with the QuorumConfig.
 func CheckQuorum(o *snapshot.Objects) []Finding {
 	s := newScope(o)
-	found := append(neverQuorate(s), witnessOfAGroup(s)...)
+	found := append(neverQuorate(s), append(witnessTwice(s), witnessOfAGroup(s)...)...)
 	return slices.DeleteFunc(found, func(f Finding) bool { return f.Kind != KindQuorum })
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/snapshot"
@@ -54,6 +55,45 @@ func (s *scope) shareInMount(w *v1alpha1.FileShareWitness) []Finding {
 				w.Path, r.Namespace, r.Name)))
 	}
 	return found
+}
+
+// witnessTwice refuses a witness that an older QuorumConfig has: what is one vote would count in two clusters. Only names that mean the
+// same thing on all hosts are compared; the witness itself refuses a second cluster in any case.
+func witnessTwice(s *scope) []Finding {
+	if s.Quorum == nil || s.Quorum.Spec.Witness == nil {
+		return nil
+	}
+	field, name := witnessName(s.Quorum.Spec.Witness)
+	for _, other := range s.OtherQuorums {
+		if name == "" || other.Spec.Witness == nil || !older(other, s.Quorum) {
+			continue
+		}
+		if _, theirs := witnessName(other.Spec.Witness); theirs == name {
+			return []Finding{aboutQuorum(s.Quorum, field, v1alpha1.QuorumReasonWitnessInUse,
+				fmt.Sprintf("%s is the witness of QuorumConfig %s: each cluster needs one of its own", name, other.Name))}
+		}
+	}
+	return nil
+}
+
+func older(a, b *v1alpha1.QuorumConfig) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.Name < b.Name
+}
+
+// witnessName is a name that is the same for the same witness wherever it is looked at, and the field that has it; empty when there is
+// none, as of /dev/sdb or of a mount point, which may be something else on other hosts.
+func witnessName(w *v1alpha1.Witness) (field, name string) {
+	switch {
+	case w.Disk != nil && strings.HasPrefix(path.Clean(w.Disk.Device), "/dev/disk/by-id/"):
+		return "spec.witness.disk.device", path.Clean(w.Disk.Device)
+	case w.Lease != nil:
+		ref := w.Lease.KubeconfigSecretRef
+		return "spec.witness.lease", fmt.Sprintf("Lease %s/%s (by Secret %s/%s)", w.Lease.Namespace, w.Lease.Name, ref.Namespace, ref.Name)
+	}
+	return "", ""
 }
 
 func placed(g *v1alpha1.ResourceGroup) bool {

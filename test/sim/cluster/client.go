@@ -66,6 +66,8 @@ func (c *apiClient) List(_ context.Context, list client.ObjectList, _ ...client.
 		list.Items = values[v1alpha1.ResourceGroup](c.m.cache.list("ResourceGroup"))
 	case *v1alpha1.ResourceList:
 		list.Items = values[v1alpha1.Resource](c.m.cache.list("Resource"))
+	case *v1alpha1.QuorumConfigList:
+		list.Items = values[v1alpha1.QuorumConfig](c.m.cache.list("QuorumConfig"))
 	default:
 		return fmt.Errorf("the simulation lists no %T", list)
 	}
