@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/quorate/quorate/pkg/blockdev"
-	"github.com/quorate/quorate/pkg/bounded"
+	"github.com/quorate/quorate/pkg/reservation/ioctl"
 )
 
 // From <linux/nvme_ioctl.h>; golang.org/x/sys has none of it.
@@ -38,10 +38,7 @@ type passthruCommand struct {
 	result         uint32
 }
 
-const (
-	timeout = 20 * time.Second
-	grace   = 2 * time.Second
-)
+const timeout = 20 * time.Second
 
 // Passthrough reaches a namespace through its block device node.
 type Passthrough struct{ node blockdev.Node }
@@ -54,14 +51,7 @@ func Open(path string) (*Passthrough, error) {
 
 // Do implements Transport.
 func (p *Passthrough) Do(ctx context.Context, c Command) (uint16, []byte, error) {
-	r, err := bounded.Do(ctx, p.node.Path(), timeout+grace, func() (reply, error) {
-		fd, err := p.node.Open()
-		if err != nil {
-			return reply{}, fmt.Errorf("%w: %w", ErrPath, err)
-		}
-		defer func() { _ = unix.Close(fd) }()
-		return issue(fd, c)
-	})
+	r, err := ioctl.Do(ctx, p.node, timeout, ErrPath, func(fd int) (reply, error) { return issue(fd, c) })
 	return r.status, r.data, err
 }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/quorate/quorate/pkg/blockdev"
-	"github.com/quorate/quorate/pkg/bounded"
+	"github.com/quorate/quorate/pkg/reservation/ioctl"
 )
 
 // From <scsi/sg.h>; golang.org/x/sys has none of it.
@@ -53,10 +52,6 @@ type sgHeader struct {
 	info           uint32
 }
 
-// grace is how much longer than its timeout a command is waited for: the kernel needs a moment to abort it. One that the kernel
-// cannot abort is left behind.
-const grace = 2 * time.Second
-
 // SG reaches a disk through its block device or generic device node. Opened read-only, the commands need CAP_SYS_RAWIO.
 type SG struct{ node blockdev.Node }
 
@@ -68,31 +63,18 @@ func OpenSG(path string) (*SG, error) {
 
 // Do implements Transport.
 func (s *SG) Do(ctx context.Context, c Command) (Reply, error) {
-	return onNode(ctx, s.node, c.Timeout, func(fd int) (Reply, error) { return issue(fd, c) })
+	return ioctl.Do(ctx, s.node, c.Timeout, ErrPath, func(fd int) (Reply, error) { return issue(fd, c) })
 }
 
 // Reset implements Transport. It does not escalate to a reset of the target or the bus, which would hit other disks.
 func (s *SG) Reset(ctx context.Context) error {
-	_, err := onNode(ctx, s.node, writeTimeout, func(fd int) (struct{}, error) {
+	_, err := ioctl.Do(ctx, s.node, writeTimeout, ErrPath, func(fd int) (struct{}, error) {
 		return struct{}{}, unix.IoctlSetPointerInt(fd, sgReset, sgResetDevice|sgResetNoEscalate)
 	})
 	if err != nil {
 		return fmt.Errorf("LOGICAL UNIT RESET: %w", err)
 	}
 	return nil
-}
-
-// onNode runs f on the opened node, bounded.
-func onNode[T any](ctx context.Context, node blockdev.Node, limit time.Duration, f func(fd int) (T, error)) (T, error) {
-	return bounded.Do(ctx, node.Path(), limit+grace, func() (T, error) {
-		fd, err := node.Open()
-		if err != nil {
-			var none T
-			return none, fmt.Errorf("%w: %w", ErrPath, err)
-		}
-		defer func() { _ = unix.Close(fd) }()
-		return f(fd)
-	})
 }
 
 func issue(fd int, c Command) (Reply, error) {
