@@ -53,21 +53,21 @@ type agent struct {
 	guard  addressguard.Guard
 	guards *guards
 	// scheduling says how the host treats the agent's threads and memory.
-	scheduling *v1alpha1.AgentScheduling
-	types      *resourcetype.Registry
-	monitor    groupMonitor
-	enrolment  *enrolment
-	keeper     *keeper
-	publisher  *publisher
-	surveyor   *surveyor
-	reporter   *reporter
-	fencer     *fencer
-	clearer    *clearer
-	stuck      *stuckWatch
-	problems   *problems
-	api        *api
-	wall       time.Time
-	noted      chan struct{}
+	scheduling  *v1alpha1.AgentScheduling
+	types       *resourcetype.Registry
+	monitor     groupMonitor
+	enrolment   *enrolment
+	keeper      *keeper
+	publisher   *publisher
+	surveyor    *surveyor
+	reporter    *reporter
+	powerFencer *powerFencer
+	clearer     *clearer
+	stuck       *stuckWatch
+	problems    *problems
+	api         *api
+	wall        time.Time
+	noted       chan struct{}
 }
 
 // Run runs the agent until ctx ends. It then returns without stopping anything: the next agent takes over what runs, and the
@@ -91,7 +91,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer lock.Close()
 	a.wire(now)
-	if err := a.fencer.load(); err != nil {
+	if err := a.powerFencer.load(); err != nil {
 		a.log.Error(err, "What was fenced before is forgotten")
 	}
 	// Heartbeats first: a node that was killed has less than T to be heard again.
@@ -163,11 +163,11 @@ func (a *agent) wire(now func() time.Duration) {
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}
 	a.publisher.applied = a.keeper.appliedTo
-	a.fencer = &fencer{
+	a.powerFencer = &powerFencer{
 		log: a.log.WithName("fencer"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world,
 		power: powerfence.New(), path: a.files.fencingPath(), problems: a.problems, changed: func() { a.note(); a.keeper.wakeUp() }, now: time.Now, wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1),
 	}
-	a.keeper.proofs = a.fencer.proofs
+	a.keeper.proofs = a.powerFencer.proofs
 	a.clearer = &clearer{
 		log: a.log.WithName("disks"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world, reached: a.reached,
 		changed: a.note, now: time.Now, wake: make(chan struct{}, 1), done: map[string]v1alpha1.AgentClearing{},
@@ -198,7 +198,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		a.copier(store).run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
-		a.keeper.fencer, a.fencer.run, a.clearer.run,
+		a.keeper.fencer, a.powerFencer.run, a.clearer.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
 			settings: a.enrolment.current, problems: a.problems, guards: a.guards,
@@ -248,7 +248,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	}
 	a.api.touched = func(obj client.Object) {
 		a.keeper.touch(obj)
-		a.fencer.wakeUp()
+		a.powerFencer.wakeUp()
 		a.clearer.touched(obj)
 		if obj == nil {
 			a.publisher.everything()
@@ -309,7 +309,7 @@ func (a *agent) renewalStep() time.Duration {
 func (a *agent) membershipChanged() {
 	a.keeper.wakeUp()
 	a.publisher.kick()
-	a.fencer.wakeUp()
+	a.powerFencer.wakeUp()
 	a.note()
 }
 
@@ -340,7 +340,7 @@ func (a *agent) observe() *observed {
 	}
 	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })
 	o.interfaces, o.disks = a.surveyor.seen()
-	o.canFence, o.fencings, o.confirmations = a.fencer.report()
+	o.canFence, o.fencings, o.confirmations = a.powerFencer.report()
 	o.clearings = a.clearer.report()
 	return o
 }

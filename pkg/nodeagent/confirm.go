@@ -43,7 +43,7 @@ type FenceStatus struct {
 }
 
 // confirm takes an operator's word. It proves that one life of the node is over, and says nothing of any other.
-func (f *fencer) confirm(ctx context.Context, caller localapi.Caller, request *ConfirmOff) (*v1alpha1.AgentConfirmation, error) {
+func (f *powerFencer) confirm(ctx context.Context, caller localapi.Caller, request *ConfirmOff) (*v1alpha1.AgentConfirmation, error) {
 	s := f.standing()
 	reason := strings.TrimSpace(request.Reason)
 	switch {
@@ -83,7 +83,7 @@ func (f *fencer) confirm(ctx context.Context, caller localapi.Caller, request *C
 }
 
 // namedLife is the life of a node that a confirmation speaks of: the newest that is known, which a generation in the request must be.
-func (f *fencer) namedLife(ctx context.Context, s *standing, id model.NodeID, request *ConfirmOff) (model.Generation, error) {
+func (f *powerFencer) namedLife(ctx context.Context, s *standing, id model.NodeID, request *ConfirmOff) (model.Generation, error) {
 	newest, err := f.newestLife(ctx, s, id)
 	switch {
 	case err != nil:
@@ -99,7 +99,7 @@ func (f *fencer) namedLife(ctx context.Context, s *standing, id model.NodeID, re
 }
 
 // newestLife is the newest generation of a node that is known here; 0 for none.
-func (f *fencer) newestLife(ctx context.Context, s *standing, id model.NodeID) (model.Generation, error) {
+func (f *powerFencer) newestLife(ctx context.Context, s *standing, id model.NodeID) (model.Generation, error) {
 	var nodes []*v1alpha1.Node
 	if w := f.world(); w != nil {
 		var err error
@@ -119,7 +119,7 @@ func (f *fencer) newestLife(ctx context.Context, s *standing, id model.NodeID) (
 	return newest, nil
 }
 
-func (f *fencer) status(context.Context, *Nothing) (*FenceStatus, error) {
+func (f *powerFencer) status(context.Context, *Nothing) (*FenceStatus, error) {
 	out := &FenceStatus{}
 	out.CanFence, out.Fencings, out.Confirmations = f.report()
 	f.mu.Lock()

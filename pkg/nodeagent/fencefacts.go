@@ -15,7 +15,7 @@ import (
 )
 
 // facts gathers what a decision about fencing is made from; nil when no node that can be fenced is missing from the view.
-func (f *fencer) facts(ctx context.Context, w *world, s *standing) (*fenceplan.Facts, error) {
+func (f *powerFencer) facts(ctx context.Context, w *world, s *standing) (*fenceplan.Facts, error) {
 	all, err := w.nodes(ctx)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (f *fencer) facts(ctx context.Context, w *world, s *standing) (*fenceplan.F
 	return f.factsFrom(objects, s), nil
 }
 
-func (f *fencer) factsFrom(o *snapshot.Objects, s *standing) *fenceplan.Facts {
+func (f *powerFencer) factsFrom(o *snapshot.Objects, s *standing) *fenceplan.Facts {
 	facts := &fenceplan.Facts{Self: s.Self.ID, Acting: s.Acting, Maintenance: o.Cluster.Spec.Maintenance}
 	for _, m := range s.View.Members {
 		member := fenceplan.Member{Member: m, ReachesAPI: s.ReachesAPI}
@@ -69,7 +69,7 @@ func (f *fencer) factsFrom(o *snapshot.Objects, s *standing) *fenceplan.Facts {
 
 // outdated says that the levels of a node were looked at before its spec was changed: it is not fenced by what it said before. They
 // are looked at again at once.
-func (f *fencer) outdated(n *v1alpha1.Node) bool {
+func (f *powerFencer) outdated(n *v1alpha1.Node) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if n == nil || f.checked[n.Name] == n.Generation {
@@ -96,7 +96,7 @@ func newestLives(nodes []*v1alpha1.Node, s *standing) map[model.NodeID]model.Gen
 	return newest
 }
 
-func (f *fencer) nodeFacts(
+func (f *powerFencer) nodeFacts(
 	n *v1alpha1.Node, nodes []*v1alpha1.Node, life model.Generation, s *standing,
 	can []v1alpha1.AgentFenceTarget, fencings []v1alpha1.AgentFencing, confirmations []v1alpha1.AgentConfirmation,
 ) fenceplan.Node {
@@ -167,7 +167,7 @@ func groupFacts(g *model.Group, inMaintenance map[model.NodeID]bool) fenceplan.G
 
 // proofs are the lives of nodes that are proven over because the host is off: by what any agent has done, and by what the manager has
 // written down.
-func (f *fencer) proofs(ctx context.Context) (fenced, confirmed map[model.Member]bool, err error) {
+func (f *powerFencer) proofs(ctx context.Context) (fenced, confirmed map[model.Member]bool, err error) {
 	fenced, confirmed = map[model.Member]bool{}, map[model.Member]bool{}
 	add := func(fencings []v1alpha1.AgentFencing, confirmations []v1alpha1.AgentConfirmation) {
 		for _, r := range fencings {

@@ -21,7 +21,7 @@ const levelRefresh = 15 * time.Second
 
 // checkLevels finds out again and again which levels of other nodes this host can use. It runs fence agents for their metadata, which
 // takes a second each and is remembered for minutes.
-func (f *fencer) checkLevels(ctx context.Context) {
+func (f *powerFencer) checkLevels(ctx context.Context) {
 	for pause := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
@@ -54,7 +54,7 @@ func (f *fencer) checkLevels(ctx context.Context) {
 }
 
 // levels are those that can be used, by node, and what is wrong with the others.
-func (f *fencer) levels(
+func (f *powerFencer) levels(
 	ctx context.Context, w *world,
 ) (usable map[string][]powerfence.Level, checked map[string]int64, problems []v1alpha1.AgentProblem, err error) {
 	nodes, err := w.nodes(ctx)
@@ -85,7 +85,7 @@ func (f *fencer) levels(
 }
 
 // level makes one level of a spec usable. When its Secret cannot be read just now, the credentials that were read before stay.
-func (f *fencer) level(ctx context.Context, w *world, node string, spec *v1alpha1.FencingLevel) (*powerfence.Level, error) {
+func (f *powerFencer) level(ctx context.Context, w *world, node string, spec *v1alpha1.FencingLevel) (*powerfence.Level, error) {
 	l := &powerfence.Level{Number: int(spec.Level), Driver: spec.Driver}
 	for _, p := range spec.Parameters {
 		l.Parameters = append(l.Parameters, powerfence.Parameter{Name: p.Name, Value: p.Value})
@@ -108,7 +108,7 @@ func (f *fencer) level(ctx context.Context, w *world, node string, spec *v1alpha
 }
 
 // knownSecrets are those of the level as it was last usable; nil when there is none, or when anything else of it has changed.
-func (f *fencer) knownSecrets(node string, l *powerfence.Level) []powerfence.Parameter {
+func (f *powerFencer) knownSecrets(node string, l *powerfence.Level) []powerfence.Parameter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, old := range f.usable[node] {

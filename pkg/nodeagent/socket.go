@@ -66,8 +66,8 @@ type QuorumVote struct {
 func (a *agent) serveSocket(ctx context.Context) {
 	server := localapi.NewServer(a.log.WithName("socket"))
 	a.serveQuorum(server)
-	localapi.Query(server, OpFenceStatus, a.fencer.status)
-	localapi.Act(server, OpFenceConfirm, a.fencer.confirm)
+	localapi.Query(server, OpFenceStatus, a.powerFencer.status)
+	localapi.Act(server, OpFenceConfirm, a.powerFencer.confirm)
 	localapi.Act(server, OpClearForeign, a.clearer.clearHere)
 	for ctx.Err() == nil {
 		err := server.Serve(ctx, a.opts.RunDir)

@@ -32,8 +32,8 @@ type powerSwitch interface {
 	On(ctx context.Context, l *powerfence.Level) error
 }
 
-// fencer cuts the power of lost nodes when package fenceplan says so, and keeps what operators confirm on this host.
-type fencer struct {
+// powerFencer cuts the power of lost nodes when package fenceplan says so, and keeps what operators confirm on this host.
+type powerFencer struct {
 	log               logr.Logger
 	nodeName, cluster string
 	standing          func() *standing
@@ -67,7 +67,7 @@ type fencingMemory struct {
 }
 
 // load reads what an earlier agent did. What was under way when it ended has failed as far as anyone knows.
-func (f *fencer) load() error {
+func (f *powerFencer) load() error {
 	f.memory = fencingMemory{Fencings: map[string]v1alpha1.AgentFencing{}, Confirmations: map[string]v1alpha1.AgentConfirmation{}}
 	memory, err := readJSON[fencingMemory](f.path)
 	if err != nil {
@@ -87,7 +87,7 @@ func (f *fencer) load() error {
 	return nil
 }
 
-func (f *fencer) wakeUp() {
+func (f *powerFencer) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -95,7 +95,7 @@ func (f *fencer) wakeUp() {
 }
 
 // run decides whenever something may have changed, until ctx ends; a fencing that is under way then is cut short.
-func (f *fencer) run(ctx context.Context) {
+func (f *powerFencer) run(ctx context.Context) {
 	defer f.running.Wait()
 	f.running.Go(func() { f.checkLevels(ctx) })
 	timer := time.NewTimer(time.Second)
@@ -112,7 +112,7 @@ func (f *fencer) run(ctx context.Context) {
 }
 
 // pass decides once and returns when to decide again.
-func (f *fencer) pass(ctx context.Context) time.Duration {
+func (f *powerFencer) pass(ctx context.Context) time.Duration {
 	const otherwise = 5 * time.Second
 	w, s := f.world(), f.standing()
 	if w == nil || s.Settings == nil || s.View == nil {
@@ -139,7 +139,7 @@ func (f *fencer) pass(ctx context.Context) time.Duration {
 	return otherwise
 }
 
-func (f *fencer) setVerdicts(verdicts []fenceplan.Verdict) {
+func (f *powerFencer) setVerdicts(verdicts []fenceplan.Verdict) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range verdicts {
@@ -151,7 +151,7 @@ func (f *fencer) setVerdicts(verdicts []fenceplan.Verdict) {
 }
 
 // begin carries an order out beside everything else.
-func (f *fencer) begin(ctx context.Context, order fenceplan.Order) {
+func (f *powerFencer) begin(ctx context.Context, order fenceplan.Order) {
 	f.mu.Lock()
 	var levels []powerfence.Level
 	for _, l := range f.usable[order.Node] {
@@ -168,7 +168,7 @@ func (f *fencer) begin(ctx context.Context, order fenceplan.Order) {
 	f.running.Go(func() { f.carryOut(ctx, order, levels) })
 }
 
-func (f *fencer) carryOut(ctx context.Context, order fenceplan.Order, levels []powerfence.Level) {
+func (f *powerFencer) carryOut(ctx context.Context, order fenceplan.Order, levels []powerfence.Level) {
 	result, err := f.power.Off(ctx, levels, func() error { return f.still(order.Target) })
 	if err != nil {
 		f.log.Error(err, "A node is not fenced; it may be on", "node", order.Node, "generation", order.Target.Generation)
@@ -199,7 +199,7 @@ func (f *fencer) carryOut(ctx context.Context, order fenceplan.Order, levels []p
 }
 
 // still says why a life is not to be fenced any more: what was true when it was decided may have changed.
-func (f *fencer) still(target model.Member) error {
+func (f *powerFencer) still(target model.Member) error {
 	s := f.standing()
 	if !s.Acting || s.View == nil {
 		return errors.New("this node may not act any more")
@@ -214,7 +214,7 @@ func (f *fencer) still(target model.Member) error {
 }
 
 // record changes what is kept of a node's fencing, on disk first, and has it published.
-func (f *fencer) record(order fenceplan.Order, change func(*v1alpha1.AgentFencing)) {
+func (f *powerFencer) record(order fenceplan.Order, change func(*v1alpha1.AgentFencing)) {
 	f.mu.Lock()
 	r := f.memory.Fencings[order.Node]
 	if r.Generation != int64(order.Target.Generation) || r.NodeID != int32(order.Target.ID) {
@@ -238,7 +238,7 @@ func (f *fencer) record(order fenceplan.Order, change func(*v1alpha1.AgentFencin
 }
 
 // save writes the memory; the caller holds the lock. A proof that is not on disk is still a proof.
-func (f *fencer) save() {
+func (f *powerFencer) save() {
 	if err := writeDurable(f.path, f.memory); err != nil {
 		f.log.Error(err, "What was fenced is not kept over a restart of the agent")
 	}
@@ -250,7 +250,7 @@ func appendTime(times []metav1.MicroTime, t metav1.MicroTime) []metav1.MicroTime
 }
 
 // forget drops what is known of nodes that are gone, and of lives that a later one has proven over; attempts count for an hour.
-func (f *fencer) forget(newest map[model.NodeID]model.Generation) {
+func (f *powerFencer) forget(newest map[model.NodeID]model.Generation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	size := len(f.memory.Fencings) + len(f.memory.Confirmations)
@@ -269,7 +269,7 @@ func (f *fencer) forget(newest map[model.NodeID]model.Generation) {
 }
 
 // report is the fencer's part of status.agent.
-func (f *fencer) report() (can []v1alpha1.AgentFenceTarget, fencings []v1alpha1.AgentFencing, confirmations []v1alpha1.AgentConfirmation) {
+func (f *powerFencer) report() (can []v1alpha1.AgentFenceTarget, fencings []v1alpha1.AgentFencing, confirmations []v1alpha1.AgentConfirmation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, node := range slices.Sorted(maps.Keys(f.usable)) {
@@ -294,7 +294,7 @@ func (f *fencer) report() (can []v1alpha1.AgentFenceTarget, fencings []v1alpha1.
 func (f *files) fencingPath() string { return filepath.Join(f.stateDir, fencingFile) }
 
 // failedFencings tells of nodes that could not be fenced.
-func (f *fencer) failedFencings() []v1alpha1.AgentProblem {
+func (f *powerFencer) failedFencings() []v1alpha1.AgentProblem {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var list []v1alpha1.AgentProblem

@@ -74,7 +74,7 @@ func (p *fakePower) On(context.Context, *powerfence.Level) error {
 
 // fenceBench is a fencer on node-a of three; node-c is lost, and group app of node-b waits for proof.
 type fenceBench struct {
-	*fencer
+	*powerFencer
 	t     *testing.T
 	api   client.Client
 	power *fakePower
@@ -114,7 +114,7 @@ func newFenceBench(t *testing.T) *fenceBench {
 	b.s.Self, b.s.Acting, b.s.ReachesAPI = model.Member{ID: 1, Generation: 4}, true, true
 	b.s.View = &membership.View{ID: model.ViewID{Number: 9, Coordinator: 1}, Members: []model.Member{{ID: 1, Generation: 4}, {ID: 2, Generation: 4}}}
 	b.s.Peers = []membership.PeerStatus{{ID: 2, Generation: 4, Heard: true, ReachesAPI: true}, {ID: 3, Generation: 4, Heard: true, Silent: true}}
-	b.fencer = b.make(filepath.Join(t.TempDir(), fencingFile))
+	b.powerFencer = b.make(filepath.Join(t.TempDir(), fencingFile))
 	if err := b.load(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +122,8 @@ func newFenceBench(t *testing.T) *fenceBench {
 	return b
 }
 
-func (b *fenceBench) make(path string) *fencer {
-	return &fencer{
+func (b *fenceBench) make(path string) *powerFencer {
+	return &powerFencer{
 		log: testr.New(b.t), nodeName: "node-a", cluster: "demo", power: b.power, path: path, problems: newProblems(func() {}), changed: func() {},
 		now: time.Now, wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1), world: func() *world { return &world{cached: b.api, direct: b.api} },
 		standing: func() *standing {
