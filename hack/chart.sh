@@ -15,6 +15,8 @@ template() { # SOURCE NAME
 		sed -e 's#image: quorate:dev#image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"#' \
 			-e 's#replicas: 2$#replicas: {{ .Values.manager.replicas }}#' \
 			-e 's#resourceNames: \[demo-heartbeat-key\]#resourceNames: [{{ .Values.cluster.heartbeatKeySecret | quote }}]#' \
+			-e 's#resourceNames: \[demo-fencing, demo-fencing-strip\]#resourceNames: {{ .Values.cluster.fencingSecrets | default (list "none") | toJson }}#' \
+			-e 's#resourceNames: \[demo-witness\]#resourceNames: {{ .Values.cluster.witnessSecrets | default (list "none") | toJson }}#' \
 			-e 's#nodeSelector: {quorate.io/agent: "true"}#nodeSelector: {{ .Values.agent.nodeSelector | toJson }}#' "$1"
 	} >"$chart/templates/$2"
 }

@@ -17,6 +17,9 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"postgresql": {"samples/postgresql.yaml", "db"},
 		"demo":       {"samples/demo", "demo"},
 		"two nodes":  {"samples/two-node", "demo"},
+		"disk":       {"samples/disk.yaml", "files"},
+		"fencing":    {"samples/fencing.yaml", ""},
+		"lease":      {"samples/lease-witness.yaml", ""},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
