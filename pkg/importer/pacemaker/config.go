@@ -48,6 +48,9 @@ type resource struct {
 	ordered bool
 	// inner is the group in a clone.
 	inner string
+	// scores are its location scores; exclusive are the nodes that it is confined to, nil for none.
+	scores    scores
+	exclusive map[string]bool
 	// promotable says that a clone's instances have roles.
 	promotable bool
 }

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// scores are a unit's location scores by node name.
+// scores are location scores by node name. A node that is missing may not run the resource.
 type scores map[string]int
 
-// locate adds up the location constraints of every unit.
+// locate adds up the location constraints of every resource, and of the resources of every unit.
 func (im *importer) locate() {
 	symmetric := truth(im.c.properties.value("symmetric-cluster"), true)
-	for _, u := range im.units {
-		u.scores = scores{}
-		if symmetric {
-			for _, n := range im.c.nodes {
-				u.scores[n.name] = 0
+	for r := range im.home {
+		r.scores = scores{}
+		for _, n := range im.c.nodes {
+			if symmetric {
+				r.scores[n.name] = 0
 			}
 		}
 	}
@@ -27,10 +27,27 @@ func (im *importer) locate() {
 		}
 	}
 	for _, u := range im.units {
-		for name := range u.scores {
-			if u.exclusive != nil && !u.exclusive[name] {
-				u.scores[name] = -infinity
+		im.addUp(u)
+	}
+}
+
+// addUp makes the unit's scores of those of its resources. A node that one of them may not use is none for all, whatever the others say:
+// what a resource has below zero, a colocation does not make good.
+func (im *importer) addUp(u *unit) {
+	u.scores = scores{}
+	for _, n := range im.c.nodes {
+		total, plain := 0, 0
+		for _, r := range u.resources {
+			score, ok := r.scores[n.name]
+			if !ok || score < 0 || r.exclusive != nil && !r.exclusive[n.name] {
+				score = -infinity
 			}
+			total, plain = addScores(total, score), addScores(plain, r.scores[n.name])
+		}
+		u.scores[n.name] = total
+		if total < 0 && plain >= 0 && len(u.resources) > 1 {
+			im.report.add(Changed, u.main().at, "take the score away, or add the node to possibleOwners",
+				"one of the resources of %s has a score below zero on %s: none of them runs there, although the scores of all add up to %s", u.name, n.name, scoreText(plain))
 		}
 	}
 }
@@ -58,8 +75,8 @@ func (im *importer) location(e *element) {
 		im.report.add(Note, e, "", "speaks of node %q, which is not in the CIB: nothing follows from it", e.attrs["node"])
 		return
 	}
-	for _, u := range targets {
-		u.prefer(n.name, score, e.attrs["resource-discovery"])
+	for _, r := range targets {
+		r.prefer(n.name, score, e.attrs["resource-discovery"])
 	}
 }
 
@@ -67,8 +84,8 @@ func (im *importer) noRoles(e *element) {
 	im.report.add(NotImported, e, "", "speaks of the role %s: Quorate's groups have no roles", e.attrs["role"])
 }
 
-// locationTargets are the units that a location constraint speaks of: by name, tag, pattern, or set.
-func (im *importer) locationTargets(e *element) []*unit {
+// locationTargets are the resources that a location constraint speaks of: by name, tag, pattern, or set.
+func (im *importer) locationTargets(e *element) []*resource {
 	var refs []string
 	if rsc := e.attrs["rsc"]; rsc != "" {
 		refs = append(refs, im.c.expand(rsc)...)
@@ -85,10 +102,10 @@ func (im *importer) locationTargets(e *element) []*unit {
 			refs = append(refs, im.c.expand(ref.attrs["id"])...)
 		}
 	}
-	var targets []*unit
+	var targets []*resource
 	for _, ref := range refs {
-		if u := im.unit(e, ref); u != nil {
-			targets = append(targets, u)
+		if im.unit(e, ref) != nil {
+			targets = append(targets, im.c.find(ref))
 		}
 	}
 	return targets
@@ -111,7 +128,7 @@ func (im *importer) matching(e *element, pattern string) []string {
 }
 
 // locationRule adds the rule's score to every node that it is true of.
-func (im *importer) locationRule(e, rule *element, targets []*unit) {
+func (im *importer) locationRule(e, rule *element, targets []*resource) {
 	if role := rule.attrs["role"]; role != "" && !strings.EqualFold(role, "Started") {
 		im.noRoles(rule)
 		return
@@ -134,8 +151,8 @@ func (im *importer) locationRule(e, rule *element, targets []*unit) {
 			im.report.add(NotImported, rule, "mend its score", "the score %q is no score", text)
 			return
 		}
-		for _, u := range targets {
-			u.prefer(n.name, score, e.attrs["resource-discovery"])
+		for _, r := range targets {
+			r.prefer(n.name, score, e.attrs["resource-discovery"])
 		}
 	}
 	if len(rule.all("expression")) > 0 && rule.attrs["score-attribute"] != "" || !onlyNames(rule) {
@@ -160,14 +177,14 @@ func (c *config) node(name string) *node {
 }
 
 // prefer adds a score for a node. In a cluster that is not symmetric, a node may run the resource only once a constraint names it.
-func (u *unit) prefer(node string, score int, discovery string) {
+func (r *resource) prefer(node string, score int, discovery string) {
 	if discovery == "exclusive" {
-		if u.exclusive == nil {
-			u.exclusive = map[string]bool{}
+		if r.exclusive == nil {
+			r.exclusive = map[string]bool{}
 		}
-		u.exclusive[node] = true
+		r.exclusive[node] = true
 	}
-	u.scores[node] = addScores(u.scores[node], score)
+	r.scores[node] = addScores(r.scores[node], score)
 }
 
 // allowed are the nodes that may run the unit, by name; nil when all may. Below zero is never, in Pacemaker too.

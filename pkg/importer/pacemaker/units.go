@@ -12,7 +12,6 @@ type unit struct {
 	resources []*resource
 	clone     bool
 	scores    scores
-	exclusive map[string]bool
 	classes   []string
 	dependsOn []string
 	// needs are, by primitive, the primitives of the unit that it depends on.
