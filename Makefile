@@ -95,8 +95,8 @@ bench-quorum: build controlplane ## Time view agreement, heartbeats of 3, 16 and
 	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --two-nodes --repetitions $(N)
 
 .PHONY: bench-policy
-bench-policy: ## Time a placement decision for 64 nodes and 10,000 groups.
-	@go test ./pkg/policy -run '^$$' -bench . -benchmem -count 3
+bench-policy: build ## Time decisions about 64 nodes and 100 to 30,000 groups, with Pacemaker's scheduler beside ours.
+	@$(BIN)/quorate-lab bench policy
 
 ##@ Check
 

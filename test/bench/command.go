@@ -34,6 +34,15 @@ func Command() *cobra.Command {
 			return Quorum(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	})
+	command.AddCommand(&cobra.Command{
+		Use:   "policy",
+		Short: "Time decisions about 100 to 30,000 groups, with Pacemaker's scheduler beside them (needs no lab)",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			c.SilenceUsage = true
+			return Policy(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
+	})
 	flags := command.Flags()
 	flags.StringVar(&options.Up.Name, "name", "bench", "name of the lab")
 	flags.StringVar(&options.Samples, "samples", "config/samples/demo", "directory of the manifests to apply")
