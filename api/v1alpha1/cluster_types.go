@@ -48,7 +48,7 @@ type PreemptionPolicy string
 const (
 	// PreemptionNever displaces nothing.
 	PreemptionNever PreemptionPolicy = "Never"
-	// PreemptionLowerPriority takes groups of lower priority offline to make room.
+	// PreemptionLowerPriority moves groups of lower priority away to make room, or takes them offline where they cannot be moved.
 	PreemptionLowerPriority PreemptionPolicy = "LowerPriority"
 )
 
@@ -81,7 +81,7 @@ type ClusterSpec struct {
 	// +optional
 	// +kubebuilder:default=Preferred
 	AntiAffinity AntiAffinityPolicy `json:"antiAffinity,omitempty"`
-	// preemption says whether a group may displace others when capacity is short. Behaviour of LowerPriority comes later.
+	// preemption says whether a group that is nowhere, and that no node has room for, may displace groups of lower priority.
 	// +optional
 	// +kubebuilder:default=Never
 	Preemption PreemptionPolicy `json:"preemption,omitempty"`

@@ -74,6 +74,10 @@ type NodeSpec struct {
 	// +optional
 	// +kubebuilder:default=Policy
 	FailbackOnResume FailbackOnResume `json:"failbackOnResume,omitempty"`
+	// forceDrain, with availability Drained, takes groups offline that no other node may take, so that the node gets empty. They are
+	// started again as soon as a node may take them. Without it they stay until there is such a node.
+	// +optional
+	ForceDrain bool `json:"forceDrain,omitempty"`
 	// votes is the node's say in quorum, 0 or 1.
 	// +optional
 	// +kubebuilder:default=1
@@ -91,7 +95,11 @@ type NodeSpec struct {
 	// capacity is what groups may request of the node; a name that is missing is not limited.
 	// +optional
 	Capacity Quantities `json:"capacity,omitempty"`
-	// faultDomain names what fails together, such as a rack. Behaviour comes later.
+	// reserved is the part of capacity that work outside the cluster needs; groups do not get it.
+	// +optional
+	Reserved Quantities `json:"reserved,omitempty"`
+	// faultDomain names what fails together, such as a rack. Groups that share an anti-affinity class spread over fault domains first,
+	// then over nodes; it is a preference even where the Cluster requires anti-affinity. A node without one is a domain of its own.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	FaultDomain string `json:"faultDomain,omitempty"`

@@ -1680,6 +1680,13 @@ func (in *NodeSpec) DeepCopyInto(out *NodeSpec) {
 			(*out)[key] = val.DeepCopy()
 		}
 	}
+	if in.Reserved != nil {
+		in, out := &in.Reserved, &out.Reserved
+		*out = make(Quantities, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val.DeepCopy()
+		}
+	}
 	if in.Fencing != nil {
 		in, out := &in.Fencing, &out.Fencing
 		*out = make([]FencingLevel, len(*in))

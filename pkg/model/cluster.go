@@ -65,8 +65,10 @@ type Node struct {
 	Role             Role
 	Availability     Availability
 	FailbackOnResume FailbackOnResume
-	Maintenance      bool
-	Quarantined      bool
+	// ForceDrain takes groups that no other node may take offline when the node is Drained.
+	ForceDrain  bool
+	Maintenance bool
+	Quarantined bool
 	// Reported says that the node's agent has reported what it runs since the API server was restored. Read only if
 	// Snapshot.Restored.
 	Reported bool
@@ -78,9 +80,12 @@ type Node struct {
 	Watchdog bool
 	// PowerFencing says that another node can cut this one's power.
 	PowerFencing bool
-	FaultDomain  string
+	// FaultDomain names what fails together; a node without one is a fault domain of its own.
+	FaultDomain string
 	// Capacity by resource name, in milli-units. A name that is missing is unlimited.
 	Capacity map[string]int64
+	// Reserved is the part of Capacity that work outside the cluster needs.
+	Reserved map[string]int64
 	// HiddenDisks are devices that groups need and that this node says it cannot see, by device or file name.
 	HiddenDisks map[string]bool
 	// JoinedAt is when the node last became a member of the quorate view (wall clock of the reporter); zero when unknown.

@@ -56,4 +56,8 @@ const (
 	ReasonWaitingForMember Reason = "WaitingForMember"
 	// ReasonReleased: a node that was to take a group of mode LoadBalanced offline has done so, or its life is over.
 	ReasonReleased Reason = "Released"
+	// ReasonPreempted: a group of higher priority needs the room.
+	ReasonPreempted Reason = "Preempted"
+	// ReasonWaitingForRoom: room is being made for the group, and it waits until others have left.
+	ReasonWaitingForRoom Reason = "WaitingForRoom"
 )

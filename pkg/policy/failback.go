@@ -115,10 +115,10 @@ func (p *planner) keptAway(g *groupState, n *nodeState) bool {
 	return g.DrainedFrom == n.Name && n.FailbackOnResume == model.ResumeNone
 }
 
-// welcomes says that the group may go to the node, would not share it with more groups of its class than now, and has not failed
-// there within its period. A death of the node does not count.
+// welcomes says that the group may go to the node, would not share it or its fault domain with more groups of its class than now, and
+// has not failed there within its period. A death of the node does not count.
 func (p *planner) welcomes(g *groupState, n *nodeState) bool {
-	if !p.mayTake(g, n) || p.sharing(g, n) > p.sharing(g, &p.nodes[g.owner]) {
+	if !p.mayTake(g, n) || p.crowding(g, n, &p.nodes[g.owner]) > 0 {
 		return false
 	}
 	forgotten := time.Time{}
@@ -152,27 +152,31 @@ func (p *planner) failbackDue(g *groupState, n *nodeState) time.Time {
 	return nextOpening(g.Failback, due)
 }
 
-// apart separates groups that share a class and were forced together, when the policy of the one that moves allows it. Of several,
+// apart separates groups that share a class and were forced together on a node or in a fault domain, when the policy of the one that moves allows it. Of several,
 // the last in order of priority and name moves. As with every failback, preferred owners say where to (A27).
 func (p *planner) apart(g *groupState) (*nodeState, time.Time) {
 	here := &p.nodes[g.owner]
-	sharing := p.sharing(g, here)
-	if sharing == 0 || len(g.PreferredOwners) == 0 || g.PlacedByOperator || p.laterSharer(g, here) {
+	if p.sharing(g, here)+p.sharingDomain(g, here) == 0 || len(g.PreferredOwners) == 0 || g.PlacedByOperator || p.laterSharer(g, here) {
 		return nil, time.Time{}
 	}
 	n, _ := p.find(g, search{occasion: firstPlacement, from: -1, exclude: g.owner, reason: model.ReasonAntiAffinityConflict})
-	if n == nil || p.sharing(g, n) >= sharing || !p.welcomes(g, n) || p.keptAway(g, n) {
+	if n == nil || p.crowding(g, n, here) >= 0 || !p.welcomes(g, n) || p.keptAway(g, n) {
 		return nil, time.Time{}
 	}
 	return n, p.failbackDue(g, n)
 }
 
-// laterSharer says that another group of the class on the node comes later in order and may move away itself.
+// laterSharer says that another group of the class on the node, or if there is none in its fault domain, comes later in order and may
+// move away itself.
 func (p *planner) laterSharer(g *groupState, here *nodeState) bool {
+	classes, near := here.classes, func(o *groupState) bool { return o.owner == here.index }
+	if p.sharing(g, here) == 0 {
+		classes, near = p.domains[here.domain], func(o *groupState) bool { return o.owner >= 0 && p.nodes[o.owner].domain == here.domain }
+	}
 	for _, class := range g.AntiAffinityClasses {
-		if slices.ContainsFunc(here.classes[class], func(i int) bool {
+		if slices.ContainsFunc(classes[class], func(i int) bool {
 			o := &p.groups[i]
-			return i != g.index && o.owner == here.index && byPriority(g.Group, o.Group) < 0 && !o.PlacedByOperator &&
+			return i != g.index && near(o) && byPriority(g.Group, o.Group) < 0 && !o.PlacedByOperator &&
 				len(o.PreferredOwners) > 0 && o.Failback.Policy != "" && o.Failback.Policy != model.FailbackNever
 		}) {
 			return true

@@ -13,7 +13,7 @@ func (p *planner) leaveStep() {
 		g := &p.groups[i]
 		r := p.failedReport(g)
 		switch {
-		case g.Invalid != "":
+		case g.Invalid != "" && !p.forced(g):
 			p.hold(g)
 		case p.refusedBy(keepFilters, g, &p.nodes[g.owner]) != "" && p.drain(g):
 		case g.Move != nil:
@@ -164,6 +164,10 @@ func (p *planner) drain(g *groupState) bool {
 		}
 	}
 	p.noteCandidates(g.Key, candidates)
+	if p.forced(g) && owner.Connected && (n == nil || g.Invalid != "") {
+		p.evict(g, owner, candidates)
+		return true
+	}
 	if n == nil {
 		_, message := nobody(candidates)
 		p.note(g.Key, model.ReasonNoCandidate, "the group has to leave "+owner.Name+", but "+message)
@@ -188,6 +192,28 @@ func (p *planner) drain(g *groupState) bool {
 	}
 	p.decide(g, d)
 	return true
+}
+
+// forced says that the group's node is drained by force: what no other node may take goes offline (A44).
+func (p *planner) forced(g *groupState) bool {
+	n := &p.nodes[g.owner]
+	return n.Availability == model.Drained && n.ForceDrain
+}
+
+// evict takes a group offline whose node is drained by force. It is placed again as soon as some node may take it.
+func (p *planner) evict(g *groupState, owner *nodeState, candidates []Candidate) {
+	a, ok := p.withdrawal(g, nil, model.ReasonDrain)
+	if !ok {
+		return
+	}
+	why := g.Invalid
+	if why == "" {
+		_, why = nobody(candidates)
+	}
+	p.decide(g, Decision{
+		Kind: Withdraw, Reason: a.Reason, Assignment: a, From: owner.Name, Placed: p.displaced(g), FailedSince: p.clearFailed(g),
+		Note: fmt.Sprintf("%s is drained by force, and the group is taken offline: %s", owner.Name, why),
+	})
 }
 
 // best is the target of a move that leaves the choice to Quorate.

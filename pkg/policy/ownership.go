@@ -166,6 +166,7 @@ func (p *planner) assignment(g *groupState, n *nodeState, reason model.Reason) (
 		before = nil
 	}
 	p.occupy(g, n.index)
+	g.next = n.index
 	return model.Assignment{
 		Node: n.Name, ID: n.ID, Generation: n.life, Epoch: epoch, View: p.s.View.ID, Reason: reason, Unproven: before, Time: p.now,
 	}, true
@@ -178,9 +179,11 @@ func (p *planner) withdrawal(g *groupState, target *nodeState, reason model.Reas
 		return model.Assignment{}, false
 	}
 	a := model.Assignment{Epoch: epoch, View: p.s.View.ID, Reason: reason, Unproven: p.ownersBefore(g.Group), Time: p.now}
+	g.next = -1
 	if target != nil {
 		a.Target = target.Name
 		p.occupy(g, target.index)
+		g.next = target.index
 	}
 	return a, true
 }

@@ -38,8 +38,10 @@ func (p *planner) place(g *groupState) {
 	first, candidates := p.find(g, s)
 	p.noteCandidates(g.Key, candidates)
 	if first == nil {
-		reason, message := nobody(candidates)
-		p.waits(g, reason, message)
+		if !p.makeRoom(g, s) {
+			reason, message := nobody(candidates)
+			p.waits(g, reason, displacedText(g)+message)
+		}
 		return
 	}
 	n := p.choose(g, first, s, &d)
@@ -256,13 +258,25 @@ func (p *planner) whyNode(g *groupState, n *nodeState, s search) string {
 	}
 }
 
-// nobody says why no node may take the group: anti-affinity if that is all that keeps a node from it (A24).
+// displacedText reminds of why a group went offline.
+func displacedText(g *groupState) string {
+	if g.Assignment.Withdrawn() && g.Assignment.Reason == model.ReasonPreempted {
+		return "it was taken offline to make room for a group of higher priority; "
+	}
+	return ""
+}
+
+// nobody says why no node may take the group: anti-affinity if that is all that keeps a node from it (A24), else capacity if that is.
 func nobody(candidates []Candidate) (model.Reason, string) {
 	message := "no node may take the group"
 	reason := model.ReasonNoCandidate
 	for _, c := range candidates {
-		if len(c.Reasons) == 1 && c.Reasons[0] == model.ReasonAntiAffinityConflict {
+		switch {
+		case len(c.Reasons) != 1:
+		case c.Reasons[0] == model.ReasonAntiAffinityConflict:
 			reason = model.ReasonAntiAffinityConflict
+		case c.Reasons[0] == model.ReasonInsufficientCapacity && reason == model.ReasonNoCandidate:
+			reason = model.ReasonInsufficientCapacity
 		}
 	}
 	for i, c := range candidates {

@@ -13,7 +13,7 @@ func (p *planner) indexGroups() {
 	depends := false
 	for i := range p.s.Groups {
 		g := &p.groups[i]
-		g.Group, g.index, g.owner = &p.s.Groups[i], i, -1
+		g.Group, g.index, g.owner, g.next, g.left = &p.s.Groups[i], i, -1, -1, -1
 		g.places = g.room[:0]
 		depends = depends || len(g.DependsOn) > 0
 		if g.Mode == model.ModeLoadBalanced {
@@ -60,6 +60,7 @@ func (p *planner) indexNodes() {
 		return 1
 	})
 	p.byName, p.byID = make(map[string]int, len(p.nodes)), make(map[model.NodeID]int, len(p.nodes))
+	p.indexDomains()
 	for i := range p.nodes {
 		p.nodes[i].index = i
 		p.nodes[i].measure()
@@ -96,6 +97,7 @@ func (p *planner) placeKnown(g *groupState) {
 	}
 	if g.owner >= 0 && p.ownerLives(g) {
 		p.occupy(g, g.owner)
+		g.next = g.owner
 	}
 	for _, o := range g.Assignment.Unproven {
 		if p.alive(o) && !p.proven(g.Group, o) {
@@ -107,6 +109,7 @@ func (p *planner) placeKnown(g *groupState) {
 	if g.Assignment.Withdrawn() && g.Assignment.Target != "" {
 		if i, ok := p.byName[g.Assignment.Target]; ok {
 			p.occupy(g, i)
+			g.next = i
 		}
 	}
 }
@@ -130,33 +133,55 @@ func (p *planner) occupy(g *groupState, node int) {
 		}
 		n.classes[class] = append(n.classes[class], g.index)
 	}
+	p.enterDomain(g, n)
+	if p.residents != nil {
+		p.residents[node] = append(p.residents[node], g.index)
+	}
+	if list := p.arrivals[g.left]; list != nil && node != g.left {
+		list[node]++
+	}
 }
 
-// sharing counts the other groups on the node that share an anti-affinity class with the group.
-func (p *planner) sharing(g *groupState, n *nodeState) int {
-	if len(g.AntiAffinityClasses) == 0 || len(n.classes) == 0 {
-		return 0
+// vacate takes back occupy.
+func (p *planner) vacate(g *groupState, node int) {
+	g.places = slices.DeleteFunc(g.places, func(i int) bool { return i == node })
+	n := &p.nodes[node]
+	n.count--
+	for i := range n.limits {
+		n.limits[i].used -= g.Requests[n.limits[i].name]
 	}
-	var others []int
 	for _, class := range g.AntiAffinityClasses {
-		for _, other := range n.classes[class] {
-			if other != g.index && !slices.Contains(others, other) {
-				others = append(others, other)
-			}
+		n.classes[class] = without(n.classes[class], g.index)
+	}
+	p.leaveDomain(g, n)
+	if p.residents != nil {
+		p.residents[node] = without(p.residents[node], g.index)
+	}
+	if list := p.arrivals[g.left]; list != nil && node != g.left {
+		list[node]--
+	}
+}
+
+// without removes the last occurrence of an index.
+func without(list []int, index int) []int {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == index {
+			return slices.Delete(list, i, i+1)
 		}
 	}
-	return len(others)
+	return list
 }
 
 // measure makes the list of what the node has a limited amount of, by name.
 func (n *nodeState) measure() {
 	for name, amount := range n.Capacity {
-		n.limits = append(n.limits, limit{name: name, amount: amount})
+		n.limits = append(n.limits, limit{name: name, amount: amount, used: n.Reserved[name]})
 	}
 	slices.SortFunc(n.limits, func(a, b limit) int { return strings.Compare(a.name, b.name) })
 }
 
-// largestShare is the largest share of the node's capacity that its groups request, in millionths, the group itself left out.
+// largestShare is the largest share of the node's capacity that is reserved or that its groups request, in millionths, the group
+// itself left out.
 func largestShare(g *groupState, n *nodeState) (share int64) {
 	here := slices.Contains(g.places, n.index)
 	for i := range n.limits {

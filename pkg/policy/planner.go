@@ -56,8 +56,14 @@ type planner struct {
 	// byKey and dependents exist only when some group depends on another one.
 	byKey      map[model.GroupKey]int
 	dependents map[int][]int
-	todo       [steps][]int
-	result     Result
+	// domains has the groups in each fault domain by anti-affinity class; nil when no node names one.
+	domains []map[string][]int
+	// arrivals counts the groups on each node that came from a node, by the index of that one; see arrivalsFrom.
+	arrivals map[int][]int
+	// residents are the groups on each node; nil until somebody needs them.
+	residents [][]int
+	todo      [steps][]int
+	result    Result
 }
 
 // nodeState is a node with what it carries, decisions of this plan included.
@@ -69,6 +75,8 @@ type nodeState struct {
 	life   model.Generation
 	// ghost says that the node has no object any more.
 	ghost bool
+	// domain is the index of the node's fault domain.
+	domain int
 	// limits are what the node has a limited amount of, by name.
 	limits []limit
 	// count is the number of groups on the node.
@@ -77,7 +85,7 @@ type nodeState struct {
 	classes map[string][]int
 }
 
-// limit is an amount of something that a node has, and how much of it the groups on the node request.
+// limit is an amount of something that a node has, and how much of it is reserved or requested by the groups on the node.
 type limit struct {
 	name         string
 	amount, used int64
@@ -94,6 +102,10 @@ type groupState struct {
 	// places are the nodes on which the group is, may still be, or is about to be.
 	places []int
 	room   [2]int // for places: almost every group is in one place
+	// next is the index of the node on which the group will be when all that is decided has happened; -1 for none.
+	next int
+	// left is the index of the node from which a failure or a drain takes the group in this plan, or -1.
+	left int
 	// decided says that the plan has a decision for the group.
 	decided bool
 }
@@ -151,8 +163,10 @@ func (p *planner) triage() bool {
 	return quiet
 }
 
-func (p *planner) sortTodo(s step) {
-	slices.SortFunc(p.todo[s], func(a, b int) int { return byPriority(p.groups[a].Group, p.groups[b].Group) })
+func (p *planner) sortTodo(s step) { p.sortByPriority(p.todo[s]) }
+
+func (p *planner) sortByPriority(groups []int) {
+	slices.SortFunc(groups, func(a, b int) int { return byPriority(p.groups[a].Group, p.groups[b].Group) })
 }
 
 func (p *planner) stepOf(g *groupState) step {

@@ -21,6 +21,9 @@ const (
 // failure says that the node list is walked down from the owner that failed, not from its top (A18, A19).
 func (o occasion) failure() bool { return o == nodeFailed || o == resourceFailed }
 
+// leaves says that a failure or a drain takes the group from its node.
+func (s *search) leaves() bool { return s.occasion.failure() || s.occasion == drained }
+
 // search is one search for a node.
 type search struct {
 	occasion occasion
@@ -38,6 +41,7 @@ type rank func(p *planner, g *groupState, n *nodeState, s *search) int64
 
 // ranks is the ranking of DESIGN section 6, in its order.
 var ranks = [...]rank{
+	sharedDomain,
 	sharedClasses,
 	failuresHere,
 	listOrder,
@@ -49,7 +53,12 @@ var ranks = [...]rank{
 	lowestID,
 }
 
-// sharedClasses is rank 1: fewer groups of the same anti-affinity class.
+// sharedDomain is the first half of rank 1: fewer groups of the same anti-affinity class in the node's fault domain.
+func sharedDomain(p *planner, g *groupState, n *nodeState, _ *search) int64 {
+	return int64(p.sharingDomain(g, n))
+}
+
+// sharedClasses is the other half: fewer of them on the node itself.
 func sharedClasses(p *planner, g *groupState, n *nodeState, _ *search) int64 {
 	return int64(p.sharing(g, n))
 }
@@ -106,15 +115,15 @@ func previousOwner(_ *planner, g *groupState, n *nodeState, s *search) int64 {
 	return 1
 }
 
-// roleInEffect is the first half of rank 4: on a failure or a drain, nodes that act as standby come first (a node that owns nothing
-// acts as standby); otherwise nodes of role Active.
-func roleInEffect(_ *planner, g *groupState, n *nodeState, s *search) int64 {
+// roleInEffect is the first half of rank 4: on a failure or a drain, nodes that act as standby come first; otherwise nodes of role
+// Active.
+func roleInEffect(p *planner, g *groupState, n *nodeState, s *search) int64 {
 	if len(g.PreferredOwners) > 0 {
 		return 0
 	}
 	standby := n.Role == model.RoleStandby
-	if s.occasion.failure() || s.occasion == drained {
-		standby = !standby && n.count > 0
+	if s.leaves() {
+		standby = !p.actsAsStandby(g, n, s.from)
 	}
 	if standby {
 		return 1
@@ -151,8 +160,21 @@ type ranked struct {
 	by   [len(ranks)]int64
 }
 
+func (r ranked) compare(other ranked) int { return slices.Compare(r.by[:], other.by[:]) }
+
+func (p *planner) rank(g *groupState, n *nodeState, s *search) ranked {
+	r := ranked{node: n}
+	for j, by := range ranks {
+		r.by[j] = by(p, g, n, s)
+	}
+	return r
+}
+
 // find looks for a node. It returns the best one, or nil, and everything there is to say of all nodes.
 func (p *planner) find(g *groupState, s search) (*nodeState, []Candidate) {
+	if s.leaves() {
+		g.left = s.from
+	}
 	eligible := make([]ranked, 0, len(p.nodes))
 	var others []Candidate
 	for i := range p.nodes {
@@ -171,13 +193,9 @@ func (p *planner) find(g *groupState, s search) (*nodeState, []Candidate) {
 			others = append(others, Candidate{Node: n.Name, ID: n.ID, Reasons: reasons, Message: message})
 			continue
 		}
-		r := ranked{node: n}
-		for j, by := range ranks {
-			r.by[j] = by(p, g, n, &s)
-		}
-		eligible = append(eligible, r)
+		eligible = append(eligible, p.rank(g, n, &s))
 	}
-	slices.SortFunc(eligible, func(a, b ranked) int { return slices.Compare(a.by[:], b.by[:]) })
+	slices.SortFunc(eligible, ranked.compare)
 	candidates := make([]Candidate, 0, len(eligible)+len(others))
 	for i, r := range eligible {
 		candidates = append(candidates, Candidate{Node: r.node.Name, ID: r.node.ID, Eligible: true, Rank: i + 1})

@@ -18,10 +18,12 @@ func nodeOf(n *v1alpha1.Node, view *model.View) model.Node {
 		Role:             model.Role(n.Spec.Role),
 		Availability:     availability(n),
 		FailbackOnResume: model.FailbackOnResume(n.Spec.FailbackOnResume),
+		ForceDrain:       n.Spec.ForceDrain,
 		Maintenance:      n.Spec.Maintenance,
 		Quarantined:      meta.IsStatusConditionTrue(n.Status.Conditions, v1alpha1.NodeConditionQuarantined),
 		FaultDomain:      n.Spec.FaultDomain,
 		Capacity:         amounts(n.Spec.Capacity),
+		Reserved:         amounts(n.Spec.Reserved),
 		JoinEpoch:        uint64(n.Status.Joins),
 	}
 	if node.Role == "" {

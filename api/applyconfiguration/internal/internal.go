@@ -1514,6 +1514,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.FencingPolicy
       default: WhenNeeded
+    - name: forceDrain
+      type:
+        scalar: boolean
     - name: hostName
       type:
         scalar: string
@@ -1524,6 +1527,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.PowerState
       default: true
+    - name: reserved
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.Quantities
     - name: role
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.NodeRole

@@ -23,7 +23,7 @@ type ClusterSpecApplyConfiguration struct {
 	Access *ClusterAccessApplyConfiguration `json:"access,omitempty"`
 	// antiAffinity says how strongly groups of one anti-affinity class avoid each other.
 	AntiAffinity *apiv1alpha1.AntiAffinityPolicy `json:"antiAffinity,omitempty"`
-	// preemption says whether a group may displace others when capacity is short. Behaviour of LowerPriority comes later.
+	// preemption says whether a group that is nowhere, and that no node has room for, may displace groups of lower priority.
 	Preemption *apiv1alpha1.PreemptionPolicy `json:"preemption,omitempty"`
 	// selfFence bounds how long a node that has lost quorum may go on.
 	SelfFence *SelfFenceApplyConfiguration `json:"selfFence,omitempty"`

@@ -25,13 +25,19 @@ type NodeSpecApplyConfiguration struct {
 	Availability *apiv1alpha1.Availability `json:"availability,omitempty"`
 	// failbackOnResume says what happens to drained groups when the node is Available again.
 	FailbackOnResume *apiv1alpha1.FailbackOnResume `json:"failbackOnResume,omitempty"`
+	// forceDrain, with availability Drained, takes groups offline that no other node may take, so that the node gets empty. They are
+	// started again as soon as a node may take them. Without it they stay until there is such a node.
+	ForceDrain *bool `json:"forceDrain,omitempty"`
 	// votes is the node's say in quorum, 0 or 1.
 	Votes *int32 `json:"votes,omitempty"`
 	// addresses are the node's own addresses on the cluster's networks.
 	Addresses []NodeAddressApplyConfiguration `json:"addresses,omitempty"`
 	// capacity is what groups may request of the node; a name that is missing is not limited.
 	Capacity *apiv1alpha1.Quantities `json:"capacity,omitempty"`
-	// faultDomain names what fails together, such as a rack. Behaviour comes later.
+	// reserved is the part of capacity that work outside the cluster needs; groups do not get it.
+	Reserved *apiv1alpha1.Quantities `json:"reserved,omitempty"`
+	// faultDomain names what fails together, such as a rack. Groups that share an anti-affinity class spread over fault domains first,
+	// then over nodes; it is a preference even where the Cluster requires anti-affinity. A node without one is a domain of its own.
 	FaultDomain *string `json:"faultDomain,omitempty"`
 	// fencing are the levels of power fencing, tried in order until one has worked. A node without any is never fenced.
 	Fencing []FencingLevelApplyConfiguration `json:"fencing,omitempty"`
@@ -103,6 +109,14 @@ func (b *NodeSpecApplyConfiguration) WithFailbackOnResume(value apiv1alpha1.Fail
 	return b
 }
 
+// WithForceDrain sets the ForceDrain field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ForceDrain field is set to the value of the last call.
+func (b *NodeSpecApplyConfiguration) WithForceDrain(value bool) *NodeSpecApplyConfiguration {
+	b.ForceDrain = &value
+	return b
+}
+
 // WithVotes sets the Votes field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Votes field is set to the value of the last call.
@@ -129,6 +143,14 @@ func (b *NodeSpecApplyConfiguration) WithAddresses(values ...*NodeAddressApplyCo
 // If called multiple times, the Capacity field is set to the value of the last call.
 func (b *NodeSpecApplyConfiguration) WithCapacity(value apiv1alpha1.Quantities) *NodeSpecApplyConfiguration {
 	b.Capacity = &value
+	return b
+}
+
+// WithReserved sets the Reserved field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Reserved field is set to the value of the last call.
+func (b *NodeSpecApplyConfiguration) WithReserved(value apiv1alpha1.Quantities) *NodeSpecApplyConfiguration {
+	b.Reserved = &value
 	return b
 }
 

@@ -92,6 +92,8 @@ func setCluster(c *model.Cluster, k, v string) error {
 	switch k {
 	case "anti-affinity":
 		c.AntiAffinityRequired = v == "required"
+	case "preempt":
+		c.Preempt = v == "yes"
 	case "require-fencing":
 		c.RequireFencing = v == "yes"
 	case "maintenance":
@@ -131,6 +133,12 @@ func setNode(h *host, k, v string) error {
 		}
 	case "capacity":
 		return amounts(&h.Capacity, v)
+	case "reserved":
+		return amounts(&h.Reserved, v)
+	case "domain":
+		h.FaultDomain = v
+	case "force-drain":
+		h.ForceDrain = v == "yes"
 	default:
 		return fmt.Errorf("a node has no setting %q", k)
 	}

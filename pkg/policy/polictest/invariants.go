@@ -16,7 +16,7 @@ import (
 var locations = cmp.Comparer(func(a, b *time.Location) bool { return a == b })
 
 // Check plans over the snapshot and returns everything that is wrong with the plan: broken invariants (DESIGN section 7, as far as
-// policy sees them), a changed input, a plan that depends on the order of its input. It works them out by itself, with none of
+// policy sees them), a changed input, a plan that depends on the order of its input or on names. It works them out by itself, with none of
 // policy's code.
 func Check(s *model.Snapshot, now time.Time) []string {
 	before := clone(s)
@@ -30,6 +30,9 @@ func Check(s *model.Snapshot, now time.Time) []string {
 			wrong = append(wrong, "the plan depends on the order of its input (-plain +shuffled):\n"+d)
 			break
 		}
+	}
+	if d := asymmetry(before, r, now); d != "" {
+		wrong = append(wrong, "the plan depends on names (-plain +renamed):\n"+d)
 	}
 	return append(wrong, violations(s, r)...)
 }
@@ -105,6 +108,8 @@ func violations(s *model.Snapshot, r policy.Result) []string {
 			}
 		}
 	}
+	wrong = append(wrong, overloads(s, r)...)
+	wrong = append(wrong, preemptions(s, r)...)
 	return append(wrong, conflicts(s, r)...)
 }
 

@@ -2,6 +2,7 @@ package polictest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/quorate/quorate/pkg/model"
@@ -19,10 +20,13 @@ var observeCommands = map[string]command{
 		}
 		return e.orNothing(out), nil
 	},
-	// apply: carry out one plan; the agents do nothing yet.
-	"apply": func(e *Env, _ []string) ([]string, error) {
+	// apply [GROUP...]: carry out one plan, or only what it decides about these groups; the agents do nothing yet. Example: apply web
+	"apply": func(e *Env, args []string) ([]string, error) {
 		s := e.World.Snapshot()
 		e.last = policy.Plan(s, e.World.Now)
+		if len(args) > 0 {
+			e.last.Decisions = slices.DeleteFunc(e.last.Decisions, func(d policy.Decision) bool { return !containsString(args, d.Group.Name) })
+		}
 		return e.orNothing(e.apply(s)), nil
 	},
 	// act: let every agent act once.

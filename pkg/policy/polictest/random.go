@@ -17,13 +17,26 @@ func RandomCluster(rng *rand.Rand) []string {
 	if rng.IntN(4) == 0 {
 		lines = append(lines, "cluster anti-affinity=required")
 	}
+	if rng.IntN(2) == 0 {
+		lines = append(lines, "cluster preempt=yes")
+	}
+	racks := rng.IntN(3) == 0
 	for _, n := range names {
 		line := "node " + n
 		if rng.IntN(5) == 0 {
 			line += " role=standby"
 		}
+		if rng.IntN(3) > 0 {
+			line += fmt.Sprintf(" capacity=(cpu:%d,memory:%d)", 1+rng.IntN(4), 2+rng.IntN(4))
+		}
+		if rng.IntN(6) == 0 {
+			line += " reserved=(cpu:1)"
+		}
+		if racks && rng.IntN(5) > 0 {
+			line += " domain=" + pick(rng, "rack1", "rack2")
+		}
 		if rng.IntN(4) == 0 {
-			line += fmt.Sprintf(" capacity=(cpu:%d)", 1+rng.IntN(4))
+			line += " force-drain=yes"
 		}
 		if rng.IntN(3) == 0 {
 			line += " on-resume=" + pick(rng, "none", "immediate", "policy")
@@ -46,11 +59,11 @@ func randomSettings(rng *rand.Rand, names []string, i int) string {
 	add(2, "preferred="+someOf(rng, names))
 	add(5, "possible="+someOf(rng, names))
 	add(3, "class="+someOf(rng, []string{"sql", "web"}))
-	add(3, "requests=(cpu:1)")
+	add(2, fmt.Sprintf("requests=(cpu:%d,memory:%d)", 1+rng.IntN(3), rng.IntN(3)))
 	add(3, "failback="+pick(rng, "immediate", "window"))
 	add(3, "window="+pick(rng, "22:00-04:00", "01:00-02:00", "03:00-"))
 	add(4, "delay=10m")
-	add(6, "priority="+pick(rng, "0", "1000", "3000"))
+	add(2, "priority="+pick(rng, "0", "1000", "1000", "3000", "3000"))
 	add(4, "threshold=1")
 	add(8, "retry=0s")
 	add(8, "resources=0")
@@ -84,6 +97,9 @@ func hostEvent(h *host, rng *rand.Rand) string {
 	case 4:
 		return pick(rng, "disconnect ", "connect ") + h.Name
 	case 5, 6:
+		if rng.IntN(6) == 0 {
+			return "set " + h.Name + " force-drain=" + pick(rng, "yes", "no")
+		}
 		return pick(rng, "drain ", "pause ", "resume ", "resume ") + h.Name
 	case 7:
 		return "set " + h.Name + " quarantined=" + pick(rng, "yes", "no", "no")
@@ -163,7 +179,7 @@ func (w *World) Idle(waiting func(model.GroupKey) model.Reason) []string {
 			continue
 		}
 		switch waiting(g.Key) {
-		case model.ReasonNoCandidate, model.ReasonAntiAffinityConflict, model.ReasonPriorityZero, model.ReasonWaitingForGroup:
+		case model.ReasonNoCandidate, model.ReasonAntiAffinityConflict, model.ReasonInsufficientCapacity, model.ReasonPriorityZero, model.ReasonWaitingForGroup:
 		default:
 			idle = append(idle, w.formatState(g))
 		}

@@ -13,7 +13,7 @@ import (
 func RandomSnapshot(rng *rand.Rand) (*model.Snapshot, time.Time) {
 	now := NewWorld().Now.Add(time.Duration(rng.IntN(100000)) * time.Second)
 	s := &model.Snapshot{Cluster: model.Cluster{
-		AntiAffinityRequired: coin(rng, 4), RequireFencing: coin(rng, 8), Maintenance: coin(rng, 20),
+		AntiAffinityRequired: coin(rng, 4), RequireFencing: coin(rng, 8), Maintenance: coin(rng, 20), Preempt: coin(rng, 2),
 	}, Restored: coin(rng, 10)}
 	view := &model.View{ID: model.ViewID{Number: uint64(rng.IntN(6)), Coordinator: 1}, Quorate: !coin(rng, 15), Installed: now}
 	for i := range 1 + rng.IntN(5) {
@@ -22,7 +22,15 @@ func RandomSnapshot(rng *rand.Rand) (*model.Snapshot, time.Time) {
 			Availability: pickOf(rng, model.Available, model.Available, model.Paused, model.Drained), Role: model.RoleActive,
 			Connected: !coin(rng, 5), Quarantined: coin(rng, 10), Maintenance: coin(rng, 15), Reported: !coin(rng, 5),
 			FailbackOnResume: pickOf(rng, model.ResumeNone, model.ResumeImmediate, model.ResumePolicy), JoinedAt: past(rng, now),
-			Watchdog: coin(rng, 2), GuardsAddresses: coin(rng, 2),
+			Watchdog: coin(rng, 2), GuardsAddresses: coin(rng, 2), ForceDrain: coin(rng, 3),
+			FaultDomain: pickOf(rng, "", "rack1", "rack2"),
+		}
+		if coin(rng, 3) {
+			n.Role = model.RoleStandby
+		}
+		if !coin(rng, 3) {
+			n.Capacity = map[string]int64{"cpu": int64(rng.IntN(5)), "memory": int64(rng.IntN(5))}
+			n.Reserved = map[string]int64{"cpu": int64(rng.IntN(2))}
 		}
 		if !coin(rng, 3) {
 			m := model.Member{ID: n.ID, Generation: n.Generation}
@@ -59,6 +67,9 @@ func randomGroup(rng *rand.Rand, i int, now time.Time) model.Group {
 	}
 	if coin(rng, 3) {
 		g.AntiAffinityClasses = []string{"sql"}
+	}
+	if !coin(rng, 3) {
+		g.Requests = map[string]int64{"cpu": int64(rng.IntN(4)), "memory": int64(rng.IntN(3))}
 	}
 	if coin(rng, 10) {
 		g.Invalid = "broken"
