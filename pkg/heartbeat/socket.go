@@ -42,6 +42,7 @@ func listen(local netip.AddrPort) (*socket, error) {
 		if err := c.Control(func(fd uintptr) {
 			// A new agent may start while the kernel still has the old one's socket.
 			inner = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+			widen(int(fd))
 		}); err != nil {
 			return err
 		}
@@ -62,6 +63,17 @@ func listen(local netip.AddrPort) (*socket, error) {
 	s.receive = func(fd uintptr) { s.size, s.err = recvfrom(fd, s.buffer, &s.from) }
 	s.transmit = func(fd uintptr) { s.err = unix.Sendto(int(fd), s.outgoing, unix.MSG_DONTWAIT, s.to) }
 	return s, nil
+}
+
+// receiveBuffer has room for what 64 peers send while this host stands still for a second, or all at once when something has changed: a
+// datagram takes about 2 kB of it.
+const receiveBuffer = 2 << 20
+
+// widen asks for the buffer. Without CAP_NET_ADMIN the kernel gives net.core.rmem_max at most, which does for small clusters.
+func widen(fd int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
 }
 
 // watch signals wake whenever there is something to read, and leaves the reading to the loop: so whatever is in the kernel's buffer

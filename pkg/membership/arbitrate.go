@@ -75,7 +75,7 @@ func (m *Machine) witness() uint32 {
 	committed := m.knownCommitted()
 	records := []*quorum.Record{committed, m.p.Tentative}
 	for i := range m.v.Peers {
-		if p := &m.v.Peers[i]; m.cfg.has(p.ID) && !p.Silent && quorum.Compare(p.Tentative, committed) > 0 {
+		if p := &m.v.Peers[i]; m.has(p.ID) && !p.Silent && quorum.Compare(p.Tentative, committed) > 0 {
 			records = append(records, p.Tentative)
 		}
 	}
@@ -254,7 +254,7 @@ func (m *Machine) givesUp(now time.Duration) bool {
 // othersServe says that some other node may be able to serve clients: nothing is known of one that is not heard.
 func (m *Machine) othersServe() bool {
 	return slices.ContainsFunc(m.v.Peers, func(p Peer) bool {
-		return m.cfg.has(p.ID) && (p.Silent || !p.CannotServe)
+		return m.has(p.ID) && (p.Silent || !p.CannotServe)
 	})
 }
 

@@ -68,11 +68,6 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// has reports whether the node is configured.
-func (c Config) has(id model.NodeID) bool {
-	return slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return n.ID == id })
-}
-
 // Reasons for which Receive drops a message. The caller counts them.
 var (
 	// ErrOwnID: the message carries this node's own id: a loop, or a second host that was given the same id.

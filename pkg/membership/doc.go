@@ -4,8 +4,9 @@
 //
 // # The caller's duties
 //
-// One goroutine owns a Machine and calls, as things happen: Receive for each datagram, Tick at Status.NextDeadline (earlier and
-// later are both safe), SetReady, SetReachesAPI, SetConfig, Form and Leave. After every call it takes Ready and, in this order:
+// One goroutine owns a Machine and calls, as things happen: Receive for each datagram (or Hear for each and Tick after the last), Tick at
+// Status.NextDeadline (earlier and later are both safe), SetReady, SetReachesAPI, SetConfig, Form and Leave. After every call, or after
+// some, it takes Ready and, in this order:
 //
 //  1. writes Ready.Persist, if not nil, to disk, atomically and with fsync;
 //  2. writes Ready.Volatile, if not nil, to a file that a reboot loses (tmpfs), atomically, without fsync;

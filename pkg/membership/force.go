@@ -61,7 +61,7 @@ func (m *Machine) prevented() bool {
 	if !m.p.Prevent {
 		return false
 	}
-	return !slices.ContainsFunc(m.v.Peers, func(p Peer) bool { return !p.Silent && p.Acting && m.cfg.has(p.ID) })
+	return !slices.ContainsFunc(m.v.Peers, func(p Peer) bool { return !p.Silent && p.Acting && m.has(p.ID) })
 }
 
 // stillForced says whether the record that the view wants is a forced one: those after a forced one are until the view has a majority

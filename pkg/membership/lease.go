@@ -29,7 +29,7 @@ func (m *Machine) knownCommitted() *quorum.Record {
 	best := m.p.Committed
 	for i := range m.v.Peers {
 		p := &m.v.Peers[i]
-		if m.cfg.has(p.ID) && !p.Silent && quorum.Compare(p.Committed, best) > 0 {
+		if m.has(p.ID) && !p.Silent && quorum.Compare(p.Committed, best) > 0 {
 			best = p.Committed
 		}
 	}
@@ -53,8 +53,8 @@ func (m *Machine) binding(set []model.NodeID) []*quorum.Record {
 		}
 	}
 	add(m.p.Tentative)
-	for _, id := range set {
-		if p := m.peer(id); p != nil {
+	for i := range m.v.Peers {
+		if p := &m.v.Peers[i]; p.Tentative != nil && slices.Contains(set, p.ID) {
 			add(p.Tentative)
 		}
 	}
@@ -80,13 +80,14 @@ func (m *Machine) quorumUntil(counts func(*Peer) bool, witness func(full uint64)
 		return quorum.Lapsed
 	}
 	grant := func(id model.NodeID) time.Duration {
-		p := m.peer(id)
-		switch {
-		case !m.hasVote(id):
-			return quorum.Lapsed
-		case id == m.cfg.Self:
+		if id == m.cfg.Self {
+			if !m.hasVote(id) {
+				return quorum.Lapsed
+			}
 			return forever
-		case p == nil || !counts(p):
+		}
+		p := m.peer(id)
+		if p == nil || p.Committed == nil && enforced(R11) || !counts(p) {
 			return quorum.Lapsed
 		}
 		return p.GrantUntil

@@ -13,9 +13,13 @@ import (
 // Machine is one node's part of the protocol. It is not safe for concurrent use.
 type Machine struct {
 	cfg Config
-	p   Persistent
-	v   Volatile
-	a   arbitration
+	// nodes are the configured ones.
+	nodes idSet
+	p     Persistent
+	v     Volatile
+	a     arbitration
+	// heard is where the next message's list is gathered.
+	heard idSet
 
 	// What has gathered since the last Ready.
 	persist  bool
@@ -43,7 +47,8 @@ func New(cfg Config, persistent *Persistent, volatile *Volatile, now time.Durati
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Machine{cfg: cfg, stale: true, changed: true}
+	m := &Machine{stale: true, changed: true}
+	m.configure(cfg)
 	if persistent != nil {
 		m.p = persistent.clone()
 	}
@@ -58,6 +63,17 @@ func New(cfg Config, persistent *Persistent, volatile *Volatile, now time.Durati
 	m.lostSince = now
 	return m, nil
 }
+
+func (m *Machine) configure(cfg Config) {
+	m.cfg, m.nodes = cfg, nil
+	m.cfg.Nodes = slices.Clone(cfg.Nodes)
+	for _, n := range cfg.Nodes {
+		m.nodes.add(int(n.ID))
+	}
+}
+
+// has reports whether the node is configured.
+func (m *Machine) has(id model.NodeID) bool { return m.nodes.has(int(id)) }
 
 // start begins a new incarnation and generation, and waits out what an earlier one may have promised (R2, O3).
 func (m *Machine) start(now time.Duration) {
@@ -74,6 +90,7 @@ func (m *Machine) start(now time.Duration) {
 // died before it could say so in memory, the burning is what counts.
 func (m *Machine) resume(v *Volatile, now time.Duration) {
 	m.v = *v.clone()
+	m.v.unpack()
 	if m.v.Generation != m.p.Generation {
 		m.dropGeneration(now, m.v.Generation)
 	}
@@ -83,7 +100,7 @@ func (m *Machine) resume(v *Volatile, now time.Duration) {
 func (m *Machine) alignPeers(now time.Duration) {
 	var peers []Peer
 	for _, p := range m.v.Peers {
-		if m.cfg.has(p.ID) || p.PromisedUntil > now {
+		if m.has(p.ID) || p.PromisedUntil > now {
 			peers = append(peers, p)
 		}
 	}
@@ -111,8 +128,7 @@ func (m *Machine) SetConfig(cfg Config, now time.Duration) error {
 	if cfg.Self != m.cfg.Self {
 		return fmt.Errorf("membership: node id cannot change from %d to %d while running; restart the agent", m.cfg.Self, cfg.Self)
 	}
-	m.cfg = cfg
-	m.cfg.Nodes = slices.Clone(cfg.Nodes)
+	m.configure(cfg)
 	m.alignPeers(now)
 	m.extendHold()
 	m.stale = true
@@ -171,6 +187,7 @@ func (m *Machine) Ready() Ready {
 	}
 	if m.persist || len(m.messages) > 0 || len(m.events) > 0 {
 		rd.Volatile = m.v.clone()
+		rd.Volatile.pack()
 	}
 	if m.a.out {
 		rd.Witness, m.a.out = new(*m.a.op), false
@@ -205,9 +222,13 @@ func (m *Machine) notReady(now time.Duration) bool {
 // A node whose keeping has run out rests until Tick has burnt its generation: were it to send before that, it could be granted
 // anew and go on over the gap (R6). After a freeze the datagrams that waited may still show that there was no gap.
 func (m *Machine) settle(now time.Duration) {
-	if m.lapsed(now) {
-		return
+	if !m.lapsed(now) {
+		m.proceed(now)
 	}
+}
+
+// proceed is settle for what has not lapsed.
+func (m *Machine) proceed(now time.Duration) {
 	m.alignWitness(now)
 	for range 16 {
 		if !m.adoptCommitted(now) && !m.propose(now) && !m.install(now) && !m.advanceRecord(now) && !m.goIfReleased(now) {

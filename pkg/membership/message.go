@@ -17,7 +17,7 @@ type View struct {
 
 // Equal reports whether both are the same view: number, coordinator and members with their generations.
 func (v *View) Equal(o *View) bool {
-	if v == nil || o == nil {
+	if v == nil || o == nil || v == o {
 		return v == o
 	}
 	return v.ID.Number == o.ID.Number && v.ID.Coordinator == o.ID.Coordinator && slices.Equal(v.Members, o.Members)
@@ -25,11 +25,31 @@ func (v *View) Equal(o *View) bool {
 
 // Has reports whether the node is a member, in any generation.
 func (v *View) Has(id model.NodeID) bool {
-	return v != nil && slices.ContainsFunc(v.Members, func(m model.Member) bool { return m.ID == id })
+	_, found := v.member(id)
+	return found
 }
 
 // HasMember reports whether the node is a member in exactly this generation.
-func (v *View) HasMember(m model.Member) bool { return v != nil && slices.Contains(v.Members, m) }
+func (v *View) HasMember(m model.Member) bool {
+	o, found := v.member(m.ID)
+	return found && o == m
+}
+
+func (v *View) member(id model.NodeID) (model.Member, bool) {
+	if v == nil {
+		return model.Member{}, false
+	}
+	return memberIn(v.Members, id)
+}
+
+// memberIn finds a node in a list that is sorted by id.
+func memberIn(members []model.Member, id model.NodeID) (model.Member, bool) {
+	i, found := slices.BinarySearchFunc(members, id, func(o model.Member, id model.NodeID) int { return int(o.ID) - int(id) })
+	if !found {
+		return model.Member{}, false
+	}
+	return members[i], true
+}
 
 // Clone returns a copy that shares nothing; nil for nil.
 func (v *View) Clone() *View {
@@ -40,7 +60,7 @@ func (v *View) Clone() *View {
 }
 
 // Message is what one datagram carries; the same message goes to every peer on every internal network. The codec and the
-// cluster's id are pkg/heartbeat's. A receiver does not keep or change what it points to after Receive: it is copied.
+// cluster's id are pkg/heartbeat's. Nobody changes what it points to, and a receiver keeps nothing of it after Receive: it copies.
 type Message struct {
 	From model.NodeID
 	// Incarnation counts the starts of the sender that did not resume; sequences begin again at 1 with each.

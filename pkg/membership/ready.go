@@ -23,8 +23,10 @@ type Persistent struct {
 }
 
 // LostDiskMargin is what a host without state adds to the incarnation, generation and view number that the API server remembers
-// of it, since what was reported may be older than what was lost. It gives New a Persistent of these three and nothing else, and
-// reports the new incarnation and generation before it calls SetReady(true); its vote stays lost until R11 gives it back.
+// of it, since what was reported may be older than what was lost; to the view number, that of the highest view that any node has
+// reported, since another that lost its disk may have moved all of them up by as much. It gives New a Persistent of these three and
+// nothing else, and reports the new incarnation and generation before it calls SetReady(true); its vote stays lost until R11 gives it
+// back.
 const LostDiskMargin = 64
 
 func (p Persistent) clone() Persistent {
@@ -97,7 +99,7 @@ func (QuorumLost) event()      {}
 func (RecordCommitted) event() {}
 func (Left) event()            {}
 
-// Status is a picture of the machine at one moment. It shares nothing with the machine.
+// Status is a picture of the machine at one moment. What it points to is never changed, by nobody.
 type Status struct {
 	Self        model.Member
 	Incarnation uint64

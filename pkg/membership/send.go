@@ -3,14 +3,17 @@ package membership
 import (
 	"slices"
 	"time"
-
-	"github.com/quorate/quorate/pkg/model"
 )
 
 // send adds a message to Ready, and with it the promises that its grants make (R1).
 func (m *Machine) send(now time.Duration) {
 	m.changed = false
 	m.v.NextBeat = now + m.cfg.Interval
+	if len(m.messages) > 0 {
+		// Nobody has seen the one before, and this one says all that it did: a datagram is never a difference to an earlier one.
+		m.messages, m.v.Sent = nil, m.v.Sent[:len(m.v.Sent)-1]
+		m.v.Sequence--
+	}
 	m.v.Sequence++
 	oldest := now - 2*m.cfg.Hold()
 	m.v.Sent = slices.DeleteFunc(m.v.Sent, func(s SentAt) bool { return s.At < oldest })
@@ -20,12 +23,12 @@ func (m *Machine) send(now time.Duration) {
 		NotReady: m.notReady(now) || m.v.Suspended.Number != 0, Leaving: m.v.Leaving, Released: m.v.Left, ReachesAPI: m.v.ReachesAPI,
 		ReachesWitness: m.a.witness != 0 && m.a.reached, CannotServe: m.a.cannotServe != 0, Acting: m.actingUntil(now) > now,
 		Suspended: m.v.Suspended, Claim: m.claim(now),
-		View: m.v.View.Clone(), Proposal: slices.Clone(m.v.Proposal), HighestView: m.p.HighestView,
-		Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone(),
+		View: m.v.View, Proposal: m.v.Proposal, HighestView: m.p.HighestView, Committed: m.p.Committed, Tentative: m.p.Tentative,
+		Heard: make([]Heard, 0, len(m.v.Peers)),
 	}
 	for i := range m.v.Peers {
 		p := &m.v.Peers[i]
-		if p.Incarnation == 0 || !m.cfg.has(p.ID) {
+		if p.Incarnation == 0 || !m.has(p.ID) {
 			continue
 		}
 		h := Heard{ID: p.ID, Incarnation: p.Incarnation, Generation: p.Generation, Sequence: p.Sequence, Alive: !p.Silent}
@@ -44,7 +47,7 @@ func (m *Machine) grants(p *Peer, now time.Duration) bool {
 	if now < m.v.QuietUntil || m.v.Left || p.Released {
 		return false
 	}
-	if slices.ContainsFunc(m.v.Proposal, func(o model.Member) bool { return o.ID == p.ID }) {
+	if _, proposed := memberIn(m.v.Proposal, p.ID); proposed {
 		return true
 	}
 	if !m.v.View.Has(p.ID) {

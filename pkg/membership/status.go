@@ -1,19 +1,19 @@
 package membership
 
 import (
-	"slices"
 	"time"
 
 	"github.com/quorate/quorate/pkg/model"
 )
 
-// Status pictures the machine at now, which must not be before the last step.
+// Status pictures the machine at now, which must not be before the last step. Views, proposals and records in it are those of the
+// machine, which replaces and never changes them; the caller does not change them either.
 func (m *Machine) Status(now time.Duration) Status {
 	s := Status{
 		Self: m.self(), Incarnation: m.p.Incarnation,
 		Ready: !m.notReady(now), Leaving: m.v.Leaving, Left: m.v.Left, ReachesAPI: m.v.ReachesAPI,
-		View: m.v.View.Clone(), ViewSince: m.v.ViewSince, Proposal: slices.Clone(m.v.Proposal), HighestView: m.p.HighestView,
-		Committed: m.p.Committed.Clone(), Tentative: m.p.Tentative.Clone(),
+		View: m.v.View, ViewSince: m.v.ViewSince, Proposal: m.v.Proposal, HighestView: m.p.HighestView,
+		Committed: m.p.Committed, Tentative: m.p.Tentative,
 		NextDeadline: m.NextDeadline(now),
 	}
 	s.ActingUntil, s.KeepingUntil = m.Leases(now)
@@ -23,8 +23,9 @@ func (m *Machine) Status(now time.Duration) Status {
 	if s.Acting {
 		s.Reporter = m.reporter()
 	}
+	s.Peers = make([]PeerStatus, 0, len(m.v.Peers))
 	for i := range m.v.Peers {
-		if m.cfg.has(m.v.Peers[i].ID) {
+		if m.has(m.v.Peers[i].ID) {
 			s.Peers = append(s.Peers, m.v.Peers[i].status(m.cfg.Self, now))
 		}
 	}
@@ -57,7 +58,7 @@ func (p *Peer) status(self model.NodeID, now time.Duration) PeerStatus {
 	s := PeerStatus{
 		ID: p.ID, Incarnation: p.Incarnation, Generation: p.Generation, Heard: p.Incarnation != 0, LastHeard: p.LastHeard,
 		Silent: p.Silent, Ready: p.Incarnation != 0 && !p.NotReady, Leaving: p.Leaving, Left: p.Released, ReachesAPI: p.ReachesAPI,
-		ReachesWitness: p.ReachesWitness, CannotServe: p.CannotServe, HearsUs: p.hears(self), View: p.View.Clone(), HasRecord: p.Committed != nil,
+		ReachesWitness: p.ReachesWitness, CannotServe: p.CannotServe, HearsUs: p.hears(self), View: p.View, HasRecord: p.Committed != nil,
 	}
 	if p.GrantUntil > now {
 		s.GrantUntil = p.GrantUntil

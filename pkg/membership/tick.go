@@ -24,7 +24,7 @@ func (m *Machine) Tick(now time.Duration) {
 	if m.v.Suspended.Number != 0 && m.v.SuspendedUntil <= now {
 		m.loseQuorum(now)
 	}
-	m.settle(now)
+	m.proceed(now) // whatever had lapsed is over
 }
 
 // endQuiet ends the wait of a start (R2): nothing promised earlier is open, so the present T is what a next start waits out.
@@ -66,9 +66,6 @@ func (m *Machine) dropGrants() {
 
 // NextDeadline is the earliest time at which Tick has something to do; now if it has already. It is cheaper than Status.
 func (m *Machine) NextDeadline(now time.Duration) time.Duration {
-	if m.lapsed(now) {
-		return now
-	}
 	next := m.v.NextBeat
 	sooner := func(t time.Duration) {
 		if t > now && t < next {
@@ -85,7 +82,11 @@ func (m *Machine) NextDeadline(now time.Duration) time.Duration {
 	}
 	sooner(m.v.QuietUntil)
 	if m.v.Acted {
-		sooner(m.keepingUntil(now))
+		until := m.keepingUntil(now)
+		if until <= now && enforced(R6) {
+			return now // it has lapsed
+		}
+		sooner(until)
 	}
 	sooner(m.v.SuspendedUntil)
 	if m.a.witness != 0 {

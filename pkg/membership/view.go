@@ -25,9 +25,16 @@ func (m *Machine) promised(set []model.Member, now time.Duration) bool {
 	if !enforced(R1) {
 		return false
 	}
-	return slices.ContainsFunc(m.v.Peers, func(p Peer) bool {
-		return p.PromisedUntil > now && !slices.ContainsFunc(set, func(o model.Member) bool { return o.ID == p.ID })
-	})
+	for i := range m.v.Peers {
+		p := &m.v.Peers[i]
+		if p.PromisedUntil <= now {
+			continue
+		}
+		if _, in := memberIn(set, p.ID); !in {
+			return true
+		}
+	}
+	return false
 }
 
 // number is the coordinator's part: once all members propose this set, it gets a number above all that any of them has
@@ -84,7 +91,7 @@ func (m *Machine) adopt(want []model.Member, now time.Duration) bool {
 	if enforced(R3) && view.ID.Number <= m.p.HighestView {
 		return false
 	}
-	m.enter(view.Clone(), now)
+	m.enter(view, now)
 	return true
 }
 

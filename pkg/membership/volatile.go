@@ -35,6 +35,9 @@ type Volatile struct {
 	Proposal    []model.Member `json:"proposal,omitempty"`
 	Peers       []Peer         `json:"peers,omitempty"`
 
+	// Said is what peers say, each thing once: all members of a view of 64 carry the same 64 members.
+	Said *said `json:"said,omitempty"`
+
 	// Suspended is the view from which this node is suspended, Dropped that view with its members, SuspendedUntil when the stop begins;
 	// zero when it is not.
 	Dropped        *View         `json:"dropped,omitempty"`
@@ -80,12 +83,69 @@ type Peer struct {
 	Suspended      model.ViewID   `json:"suspended,omitzero"`
 	Claim          Claim          `json:"claim,omitzero"`
 	WitnessUntil   time.Duration  `json:"witnessUntil,omitempty"`
-	Hears          []model.NodeID `json:"hears,omitempty"`
-	View           *View          `json:"view,omitempty"`
-	Proposal       []model.Member `json:"proposal,omitempty"`
+	Hears          idSet          `json:"hears,omitempty"`
+	View           *View          `json:"-"`
+	Proposal       []model.Member `json:"-"`
 	HighestView    uint64         `json:"highestView,omitempty"`
-	Committed      *quorum.Record `json:"committed,omitempty"`
-	Tentative      *quorum.Record `json:"tentative,omitempty"`
+	Committed      *quorum.Record `json:"-"`
+	Tentative      *quorum.Record `json:"-"`
+
+	// Places are those of View, Proposal, Committed and Tentative in Volatile.Said, from 1; 0 for none.
+	Places [4]int `json:"said,omitzero"`
+}
+
+// said has each thing once that peers say.
+type said struct {
+	Views     []*View          `json:"views,omitempty"`
+	Proposals [][]model.Member `json:"proposals,omitempty"`
+	Records   []*quorum.Record `json:"records,omitempty"`
+}
+
+// pack makes Said and the Places of the peers in it, for the encoder.
+func (v *Volatile) pack() {
+	v.Said = &said{}
+	for i := range v.Peers {
+		p := &v.Peers[i]
+		p.Places = [4]int{
+			place(&v.Said.Views, p.View, p.View == nil, p.View.Equal),
+			place(&v.Said.Proposals, p.Proposal, len(p.Proposal) == 0, func(o []model.Member) bool { return slices.Equal(o, p.Proposal) }),
+			place(&v.Said.Records, p.Committed, p.Committed == nil, p.Committed.Equal),
+			place(&v.Said.Records, p.Tentative, p.Tentative == nil, p.Tentative.Equal),
+		}
+	}
+}
+
+// place is where a thing is in a list, which it is added to if need be; 0 for nothing.
+func place[T any](list *[]T, thing T, nothing bool, equal func(T) bool) int {
+	if nothing {
+		return 0
+	}
+	i := slices.IndexFunc(*list, equal)
+	if i < 0 {
+		i = len(*list)
+		*list = append(*list, thing)
+	}
+	return i + 1
+}
+
+// unpack gives the peers what they say. A place that is none says nothing: what a garbled file leaves out is told by the next datagram.
+func (v *Volatile) unpack() {
+	if v.Said == nil {
+		return
+	}
+	for i := range v.Peers {
+		p := &v.Peers[i]
+		p.View, p.Proposal = placed(v.Said.Views, p.Places[0]), placed(v.Said.Proposals, p.Places[1])
+		p.Committed, p.Tentative = placed(v.Said.Records, p.Places[2]), placed(v.Said.Records, p.Places[3])
+	}
+	v.Said = nil
+}
+
+func placed[T any](list []T, place int) (none T) {
+	if place < 1 || place > len(list) {
+		return none
+	}
+	return list[place-1]
 }
 
 // clone copies what later steps change in place. Views, proposals and records are replaced, never changed, so they are shared.
@@ -100,7 +160,4 @@ func (v *Volatile) clone() *Volatile {
 func (p *Peer) member() model.Member { return model.Member{ID: p.ID, Generation: p.Generation} }
 
 // hears reports whether the peer says that it hears that node.
-func (p *Peer) hears(id model.NodeID) bool {
-	_, ok := slices.BinarySearch(p.Hears, id)
-	return ok
-}
+func (p *Peer) hears(id model.NodeID) bool { return p.Hears.has(int(id)) }

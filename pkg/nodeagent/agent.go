@@ -96,7 +96,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	// Heartbeats first: a node that was killed has less than T to be heard again.
 	if settings := a.enrolment.current(); settings != nil {
-		if err := a.core.start(settings, a.burnt, seedOf(&v1alpha1.Node{})); err != nil {
+		if err := a.core.start(settings, a.burnt, seedOf(&v1alpha1.Node{}, nil)); err != nil {
 			return fmt.Errorf("starting membership: %w", err)
 		}
 	}

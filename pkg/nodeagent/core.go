@@ -160,7 +160,7 @@ func (c *core) step() time.Duration {
 
 func (c *core) receive(now time.Duration, m *membership.Message) {
 	c.news = true
-	err := c.machine.Receive(now, m)
+	err := c.machine.Hear(now, m) // step calls Tick when all is heard
 	if err != nil && !errors.Is(err, membership.ErrOldSequence) {
 		c.log.V(1).Info("Message refused", "node", m.From, "reason", err.Error())
 	}

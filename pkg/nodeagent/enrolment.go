@@ -106,7 +106,7 @@ func (e *enrolment) pass(ctx context.Context, k *keeper, w *world) bool {
 	}
 	s.keepVoters(before, k.core.standing())
 	s.keepWitnesses(before, k.core.standing())
-	if err := e.adopt(ctx, k, before, s, node); err != nil {
+	if err := e.adopt(ctx, k, before, s, node, nodes); err != nil {
 		k.problems.one(problemSettings, "", err.Error())
 		e.say(err.Error())
 		k.lookAgain(time.Second)
@@ -186,7 +186,7 @@ func (e *enrolment) refreshKeys(ctx context.Context, k *keeper, w *world, cluste
 }
 
 // adopt puts new settings into force: on disk first.
-func (e *enrolment) adopt(ctx context.Context, k *keeper, before, s *Settings, node *v1alpha1.Node) error {
+func (e *enrolment) adopt(ctx context.Context, k *keeper, before, s *Settings, node *v1alpha1.Node, nodes []*v1alpha1.Node) error {
 	if s.equal(before) {
 		return nil
 	}
@@ -202,7 +202,7 @@ func (e *enrolment) adopt(ctx context.Context, k *keeper, before, s *Settings, n
 	}
 	var err error
 	if before == nil {
-		err = k.core.begin(ctx, s, k.burnt, seedOf(node))
+		err = k.core.begin(ctx, s, k.burnt, seedOf(node, nodes))
 	} else {
 		err = k.core.reconfigure(ctx, s)
 	}
@@ -214,14 +214,17 @@ func (e *enrolment) adopt(ctx context.Context, k *keeper, before, s *Settings, n
 	return nil
 }
 
-// seedOf lets a host that has lost its disk go on above what the cluster remembers of it.
-func seedOf(node *v1alpha1.Node) membership.Persistent {
+// seedOf lets a host that has lost its disk go on above what the cluster remembers of it, and above the views of all others: one of
+// them may have lost its disk a moment before, and have taken all to higher numbers than this node could still report.
+func seedOf(node *v1alpha1.Node, others []*v1alpha1.Node) membership.Persistent {
 	seed := membership.Persistent{Generation: model.Generation(max(0, node.Status.Generation))}
 	if agent := node.Status.Agent; agent != nil {
 		seed.Generation = max(seed.Generation, model.Generation(max(0, agent.Generation)))
 		seed.Incarnation = uint64(max(0, agent.Incarnation))
-		if agent.View != nil {
-			seed.HighestView = uint64(max(0, agent.View.ID.Number))
+	}
+	for _, n := range append([]*v1alpha1.Node{node}, others...) {
+		if agent := n.Status.Agent; agent != nil && agent.View != nil && n.Spec.ClusterName == node.Spec.ClusterName {
+			seed.HighestView = max(seed.HighestView, uint64(max(0, agent.View.ID.Number)))
 		}
 	}
 	if seed.Generation > 0 || seed.Incarnation > 0 {
@@ -279,7 +282,7 @@ func (e *enrolment) renumber(ctx context.Context, k *keeper, node *v1alpha1.Node
 		k.lookAgain(time.Second)
 		return false
 	}
-	seed := seedOf(node)
+	seed := seedOf(node, nil)
 	now := k.core.standing()
 	seed.Generation, seed.Incarnation = max(seed.Generation, now.Self.Generation), max(seed.Incarnation, now.Incarnation)
 	if err := k.core.reset(ctx, seed); err != nil {

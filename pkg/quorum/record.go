@@ -47,7 +47,7 @@ func (r *Record) Clone() *Record {
 
 // Equal reports whether both are the same record, in every field.
 func (r *Record) Equal(o *Record) bool {
-	if r == nil || o == nil {
+	if r == nil || o == nil || r == o {
 		return r == o
 	}
 	return r.Number == o.Number && r.Coordinator == o.Coordinator && r.SameVotes(o) && r.Forced == o.Forced
@@ -159,7 +159,7 @@ func (r *Record) QuorateUntil(until func(model.NodeID) time.Duration, witness ti
 		return Lapsed
 	}
 	counting := r.Counting()
-	var few [16]time.Duration
+	var few [65]time.Duration // 64 nodes and a witness
 	expiries := few[:0]
 	for _, id := range counting {
 		expiries = append(expiries, until(id))
@@ -167,8 +167,8 @@ func (r *Record) QuorateUntil(until func(model.NodeID) time.Duration, witness ti
 	if r.WitnessCounts() {
 		expiries = append(expiries, witness)
 	}
-	slices.SortFunc(expiries, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-	return max(Lapsed, expiries[r.Required()-1])
+	slices.Sort(expiries)
+	return max(Lapsed, expiries[len(expiries)-r.Required()])
 }
 
 // FailuresLeft is how many of the present voters may fail at the same moment, whichever they are, with the rest still quorate.

@@ -159,11 +159,11 @@ func (h *Host) deliver(msg *membership.Message) {
 }
 
 func (h *Host) receive(msg *membership.Message) {
-	h.step(func(now time.Duration) { h.take(now, msg) })
+	h.step(func(now time.Duration) { h.take(now, msg, h.machine.Receive) })
 }
 
-func (h *Host) take(now time.Duration, msg *membership.Message) {
-	err := h.machine.Receive(now, msg)
+func (h *Host) take(now time.Duration, msg *membership.Message, hand func(time.Duration, *membership.Message) error) {
+	err := hand(now, msg)
 	if err != nil && !errors.Is(err, membership.ErrOldSequence) && !errors.Is(err, membership.ErrOldIncarnation) {
 		h.w.fail("host %d: %v", h.id, err)
 	}
@@ -205,7 +205,7 @@ func (h *Host) drain() {
 	h.inbox, h.answers = nil, nil
 	h.step(func(now time.Duration) {
 		for _, msg := range msgs {
-			h.take(now, msg)
+			h.take(now, msg, h.machine.Hear)
 		}
 		for _, r := range answers {
 			h.machine.WitnessDone(now, r)
@@ -357,9 +357,12 @@ func (h *Host) report(st membership.Status) {
 	}
 }
 
-// remembered is what a host that has lost its disk starts from.
+// remembered is what a host that has lost its disk starts from: what was reported of it, and of the others' views.
 func (h *Host) remembered() *membership.Persistent {
 	p := h.reported
+	for _, o := range h.w.Hosts {
+		p.HighestView = max(p.HighestView, o.reported.HighestView)
+	}
 	p.Incarnation += membership.LostDiskMargin
 	p.Generation += membership.LostDiskMargin
 	p.HighestView += membership.LostDiskMargin
