@@ -184,6 +184,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ResourceGroupSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceGroupStatus"):
 		return &apiv1alpha1.ResourceGroupStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ResourceMember"):
+		return &apiv1alpha1.ResourceMemberApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceParameters"):
 		return &apiv1alpha1.ResourceParametersApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceSpec"):

@@ -22,6 +22,8 @@ const (
 	ResourceReasonUnknownNode = "UnknownNode"
 	// ResourceReasonTypeNotSupported surfaces when the type's behaviour is not there yet.
 	ResourceReasonTypeNotSupported = "TypeNotSupported"
+	// ResourceReasonNotShareable surfaces when a type that only one node may have at a time is in a group of mode LoadBalanced.
+	ResourceReasonNotShareable = "NotShareable"
 	// ResourceReasonOwnerDown surfaces when the owner has died and nobody reports yet.
 	ResourceReasonOwnerDown = "OwnerDown"
 )

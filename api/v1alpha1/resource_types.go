@@ -258,7 +258,8 @@ const (
 )
 
 // ResourceStatus is what is seen of a resource. The agent of its owner writes it; the manager writes the condition Accepted,
-// and Unknown at a higher epoch when the owner is dead.
+// and Unknown at a higher epoch when the owner is dead. In a group of mode LoadBalanced each agent writes its own entry of members, and
+// the manager sums them up in state and message.
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch never falls",fieldPath=".epoch"
 type ResourceStatus struct {
 	// observedGeneration is the generation of the spec that the status is about.
@@ -267,7 +268,7 @@ type ResourceStatus struct {
 	// state of the resource.
 	// +optional
 	State ResourceState `json:"state,omitempty"`
-	// node is the name of the owner that reports.
+	// node is the name of the owner that reports; empty in a group of mode LoadBalanced.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Node string `json:"node,omitempty"`
@@ -297,12 +298,57 @@ type ResourceStatus struct {
 	// foreignReservation is the latest time that an operator had keys of another cluster or program removed from the disk.
 	// +optional
 	ForeignReservation *ForeignClearing `json:"foreignReservation,omitempty"`
+	// members are what the resource is on each node of a group of mode LoadBalanced. The agent of a node writes that node's entry, and
+	// no other; the manager removes those of nodes that the group has left.
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=64
+	Members []ResourceMember `json:"members,omitempty"`
 	// conditions tell the resource's health.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ResourceMember is a resource on one node of a group of mode LoadBalanced.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="the epoch of a member never falls",fieldPath=".epoch"
+type ResourceMember struct {
+	// node is the name of the node that reports.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Node string `json:"node"`
+	// epoch of the member that the entry is about; it never falls (S5).
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=268435455
+	Epoch int64 `json:"epoch,omitempty"`
+	// observedGeneration is the generation of the spec that the entry is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// state of the resource there.
+	// +optional
+	State ResourceState `json:"state,omitempty"`
+	// reason of the state, a CamelCase word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+	// message for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// restarts within restart.period on this node.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Restarts int32 `json:"restarts,omitempty"`
+	// lastTransitionTime is when state last changed.
+	// +optional
+	LastTransitionTime *metav1.MicroTime `json:"lastTransitionTime,omitempty"`
+	// onlineSince is when the resource last came online there.
+	// +optional
+	OnlineSince *metav1.MicroTime `json:"onlineSince,omitempty"`
 }
 
 // Resource is one thing that a group consists of: a disk, an address, a process.

@@ -44,6 +44,4 @@ const (
 	GroupReasonResourceInvalid = "ResourceInvalid"
 	// GroupReasonDependencyCycle surfaces when groups depend on each other in a circle.
 	GroupReasonDependencyCycle = "DependencyCycle"
-	// GroupReasonModeNotSupported surfaces when the mode's behaviour is not there yet.
-	GroupReasonModeNotSupported = "ModeNotSupported"
 )

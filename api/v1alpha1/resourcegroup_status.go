@@ -45,19 +45,25 @@ type ResourceGroupStatus struct {
 	// since is when state or owner last changed.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
-	// assignment says who owns the group.
+	// assignment says who owns the group. That of a group of mode LoadBalanced names no node: it keeps the highest epoch that was
+	// given to a member, and why.
 	// +optional
 	Assignment *Assignment `json:"assignment,omitempty"`
 	// epochFloor is the highest epoch that any agent or disk has reported for the group; the next epoch is above it (O7).
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	EpochFloor int64 `json:"epochFloor,omitempty"`
-	// members are the nodes of a LoadBalanced group. Behaviour comes later.
+	// members are the nodes of a group of mode LoadBalanced, those that are still taking it offline included.
 	// +optional
 	// +listType=map
 	// +listMapKey=node
 	// +kubebuilder:validation:MaxItems=64
 	Members []GroupMember `json:"members,omitempty"`
+	// membersOnline is how many of the members that are to have the group are Online, and how many there are, such as 2/3. Empty for
+	// mode Failover.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	MembersOnline string `json:"membersOnline,omitempty"`
 	// lastFailover is the group's latest unplanned move.
 	// +optional
 	LastFailover *FailoverRecord `json:"lastFailover,omitempty"`
@@ -161,7 +167,9 @@ type UnprovenOwner struct {
 	Epoch int64 `json:"epoch,omitempty"`
 }
 
-// GroupMember is a LoadBalanced group on one node.
+// GroupMember is a group of mode LoadBalanced on one node: an ownership of its own, with an epoch that no other member of the group
+// ever has.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="the epoch of a member never falls",fieldPath=".epoch"
 type GroupMember struct {
 	// node is the member's name.
 	// +required
@@ -170,9 +178,33 @@ type GroupMember struct {
 	// state of the group there.
 	// +optional
 	State GroupState `json:"state,omitempty"`
-	// epoch of the member's assignment.
+	// epoch of the member's assignment, or of its withdrawal.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=268435455
 	Epoch int64 `json:"epoch,omitempty"`
+	// nodeID is the node's id.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4095
+	NodeID int32 `json:"nodeID,omitempty"`
+	// generation is the node's life that the member is for (O3).
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Generation int64 `json:"generation,omitempty"`
+	// withdrawn says that the node is to take the group offline; the entry goes when it has, or counts as stopped.
+	// +optional
+	Withdrawn bool `json:"withdrawn,omitempty"`
+	// viewID is the view that the decision was made in; an agent obeys only in that or a later one.
+	// +optional
+	ViewID ViewID `json:"viewID,omitzero"`
+	// reason for the decision, such as MemberAdded or NodeDown.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+	// time of the decision.
+	// +optional
+	Time *metav1.MicroTime `json:"time,omitempty"`
 }
 
 // FailoverRecord is an unplanned move with its evidence.

@@ -10,7 +10,7 @@ type GroupMode string
 const (
 	// GroupModeFailover runs on one node at a time.
 	GroupModeFailover GroupMode = "Failover"
-	// GroupModeLoadBalanced runs on several. Behaviour comes later.
+	// GroupModeLoadBalanced runs on every possible owner that may take it, on all of them at once.
 	GroupModeLoadBalanced GroupMode = "LoadBalanced"
 )
 
@@ -56,9 +56,11 @@ type ResourceGroupSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterName is immutable: delete the ResourceGroup and make it again"
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	ClusterName string `json:"clusterName"`
-	// mode says on how many nodes the group runs.
+	// mode says on how many nodes the group runs: on one at a time (Failover), or on every possible owner that may take it
+	// (LoadBalanced). It never changes.
 	// +optional
 	// +kubebuilder:default=Failover
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="mode is immutable: delete the ResourceGroup and make it again"
 	Mode GroupMode `json:"mode,omitempty"`
 	// desiredState is what is wanted of the group.
 	// +optional
@@ -172,7 +174,8 @@ type GroupReference struct {
 	Name string `json:"name"`
 }
 
-// ResourceGroup is a set of resources that run together on one node and move as a whole.
+// ResourceGroup is a set of resources that run together on one node and move as a whole, or, in mode LoadBalanced, run together on
+// each of many nodes.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -180,6 +183,7 @@ type GroupReference struct {
 // +kubebuilder:resource:scope=Namespaced,shortName=rg,categories=quorate
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.status.owner`
+// +kubebuilder:printcolumn:name="Members",type=string,JSONPath=`.status.membersOnline`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.since`
 // +kubebuilder:printcolumn:name="Last-Failover",type=date,JSONPath=`.status.lastFailover.time`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`

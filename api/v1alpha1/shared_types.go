@@ -15,6 +15,9 @@ const (
 	DepartureFinalizer = "quorate.io/departure"
 	// AgentFieldManager is the field manager of agents.
 	AgentFieldManager = "quorate-agent"
+	// AgentMemberManager and the node's name are the field manager under which an agent writes its entry of a Resource's
+	// status.members: with one manager for all nodes, each write would remove the entries of the others.
+	AgentMemberManager = "quorate-agent-member-"
 	// ManagerFieldManager is the field manager of the manager.
 	ManagerFieldManager = "quorate-manager"
 	// SystemNamespace is where the manager, the agents, their Leases and the heartbeat key live.

@@ -82,14 +82,17 @@ func (r *Reconciler) act(ctx context.Context, n *v1alpha1.Node, view *model.View
 func (r *Reconciler) writeNodes(
 	ctx context.Context, o *snapshot.Objects, ids map[string]int32, view *model.View, failed map[string]error,
 ) (ctrl.Result, error) {
-	owned, now := groupsByOwner(o), r.Clock.Now()
+	now := r.Clock.Now()
+	owned, shared := groupsByOwner(o)
 	facts := make([]*status.NodeFacts, len(o.Nodes))
 	for i, n := range o.Nodes {
 		numbered := n.DeepCopy()
 		if numbered.Status.ID == 0 {
 			numbered.Status.ID = ids[n.Name]
 		}
-		facts[i] = &status.NodeFacts{Node: numbered, Cluster: o.Cluster, View: view, Nodes: o.Nodes, Owns: owned[n.Name], Now: now}
+		facts[i] = &status.NodeFacts{
+			Node: numbered, Cluster: o.Cluster, View: view, Nodes: o.Nodes, Owns: owned[n.Name], Members: shared[n.Name], Now: now,
+		}
 	}
 	var errs []error
 	var again time.Duration
@@ -97,7 +100,7 @@ func (r *Reconciler) writeNodes(
 		n := o.Nodes[i]
 		err := failed[n.Name]
 		if err == nil {
-			err = r.writeNode(ctx, o, n, st, owned[n.Name], view)
+			err = r.writeNode(ctx, o, n, st, owned[n.Name]+shared[n.Name], view)
 		}
 		errs = append(errs, err)
 		if q := st.Quarantine; q != nil && q.Until != nil {
@@ -119,14 +122,18 @@ func result(err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-func groupsByOwner(o *snapshot.Objects) map[string]int {
-	owned := map[string]int{}
+// groupsByOwner counts what each node has: groups that it owns, and groups of mode LoadBalanced that it is a member of.
+func groupsByOwner(o *snapshot.Objects) (owned, shared map[string]int) {
+	owned, shared = map[string]int{}, map[string]int{}
 	for _, g := range o.Groups {
+		for _, m := range g.Status.Members {
+			shared[m.Node]++
+		}
 		if g.Status.Assignment != nil && g.Status.Assignment.Node != "" {
 			owned[g.Status.Assignment.Node]++
 		}
 	}
-	return owned
+	return owned, shared
 }
 
 // writeNode writes one node's status and finalizer if they differ.

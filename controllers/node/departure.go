@@ -47,6 +47,9 @@ func mustStay(o *snapshot.Objects, n *v1alpha1.Node, owns int, view *model.View)
 // awaited says that some group waits for the node's word that it has stopped, which only the Node can carry (O1).
 func awaited(o *snapshot.Objects, id int32) bool {
 	return id != 0 && slices.ContainsFunc(o.Groups, func(g *v1alpha1.ResourceGroup) bool {
+		if slices.ContainsFunc(g.Status.Members, func(m v1alpha1.GroupMember) bool { return m.Withdrawn && m.NodeID == id }) {
+			return true
+		}
 		a := g.Status.Assignment
 		return a != nil && slices.ContainsFunc(a.Unproven, func(u v1alpha1.UnprovenOwner) bool { return u.NodeID == id })
 	})

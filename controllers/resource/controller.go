@@ -97,9 +97,13 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 	if err != nil {
 		return 0, err
 	}
-	conditions := status.ResourceConditions(&status.ResourceFacts{
+	facts := &status.ResourceFacts{
 		Resource: res, Group: group, View: at.view, Findings: at.findings.OfResource(res.Namespace, res.Name), Now: at.now,
-	})
+	}
+	if res, err = r.sumUp(ctx, facts); err != nil {
+		return 0, err
+	}
+	conditions := status.ResourceConditions(facts)
 	if equality.Semantic.DeepEqual(res.Status.Conditions, conditions) {
 		return wait, nil
 	}

@@ -104,7 +104,7 @@ func witnessElsewhere(s *scene) []suspicion {
 func holderWrong(s *scene) []suspicion {
 	var all []suspicion
 	s.eachDisk(func(g *groupScene, r *v1alpha1.Resource, d *Disk) {
-		if !g.onlineAt(r) {
+		if !g.onlineOn(r, g.assigned.Node) {
 			return
 		}
 		holder := d.Status.Holder
@@ -133,7 +133,7 @@ func keysStale(s *scene) []suspicion {
 				continue
 			}
 			grace := s.options.Motion / 2
-			if !g.onlineAt(r) {
+			if !g.onlineOn(r, g.assigned.Node) {
 				// A takeover is under way, or a host has yet to clean up after itself.
 				grace = s.stopGrace()
 			}

@@ -92,7 +92,7 @@ func leftOver(s *scene) []suspicion {
 		for _, r := range g.resources {
 			for i := range s.Hosts {
 				h := &s.Hosts[i]
-				if h.Node == g.assigned.Node || h.Halted {
+				if g.epochAt(h.Node) > 0 || h.Halted {
 					continue
 				}
 				facts := traces(h, r)
@@ -191,23 +191,30 @@ func (s *scene) keptForDisks(path string) bool {
 func reportedButAbsent(s *scene) []suspicion {
 	var all []suspicion
 	for _, g := range s.groups {
-		h := s.host(g.assigned.Node)
-		if h == nil || h.Halted {
+		for _, node := range g.holders() {
+			if h := s.host(node); h != nil && !h.Halted {
+				all = append(all, s.absent(g, h)...)
+			}
+		}
+	}
+	return all
+}
+
+// absent are the resources that one host reports Online, and that are not there.
+func (s *scene) absent(g *groupScene, h *Host) []suspicion {
+	var all []suspicion
+	for _, r := range g.resources {
+		app := r.Spec.GenericApplication
+		oneShot := app != nil && app.Mode != v1alpha1.ApplicationDaemon && app.Mode != ""
+		visible := MountPath(&r.Spec) != "" || AddressOf(&r.Spec) != "" || app != nil && !oneShot
+		if !visible || !g.onlineOn(r, h.Node) || len(traces(h, r)) > 0 {
 			continue
 		}
-		for _, r := range g.resources {
-			app := r.Spec.GenericApplication
-			oneShot := app != nil && app.Mode != v1alpha1.ApplicationDaemon && app.Mode != ""
-			visible := MountPath(&r.Spec) != "" || AddressOf(&r.Spec) != "" || app != nil && !oneShot
-			if !visible || !g.onlineAt(r) || len(traces(h, r)) > 0 {
-				continue
-			}
-			all = append(all, s.suspect("L1", resourceObject(r), fmt.Sprint("absent ", g.assigned.Epoch),
-				fmt.Sprintf("%s reports it Online, and nothing of it is there", h.Node),
-				fmt.Sprintf("Look at the agent of %s: `quorate-agent status` and its log", h.Node),
-				s.fromAPI("Online on %s at epoch %d", r.Status.Node, r.Status.Epoch),
-				Evidence{Time: h.At, Source: SourceHosts, Fact: h.Node + ": no mount, address or process of it"}).within(s.options.Online))
-		}
+		all = append(all, s.suspect("L1", resourceObject(r), fmt.Sprint("absent ", g.epochAt(h.Node)),
+			fmt.Sprintf("%s reports it Online, and nothing of it is there", h.Node),
+			fmt.Sprintf("Look at the agent of %s: `quorate-agent status` and its log", h.Node),
+			s.fromAPI("Online on %s at epoch %d", h.Node, g.epochAt(h.Node)),
+			Evidence{Time: h.At, Source: SourceHosts, Fact: h.Node + ": no mount, address or process of it"}).within(s.options.Online))
 	}
 	return all
 }

@@ -134,9 +134,15 @@ func (a *Auditor) epochsFall(s *scene) []suspicion {
 	}
 	for _, g := range s.groups {
 		look(g.object(), "assignment", string(g.UID), int64(g.assigned.Epoch))
+		for _, m := range g.members {
+			look(g.object(), "member "+m.Node, string(g.UID), int64(m.Epoch))
+		}
 		look(g.object(), "floor", string(g.UID), g.Status.EpochFloor)
 		for _, r := range g.resources {
 			look(resourceObject(r), "status", string(r.UID), r.Status.Epoch)
+			for _, m := range r.Status.Members {
+				look(resourceObject(r), "member "+m.Node, string(r.UID), m.Epoch)
+			}
 		}
 	}
 	for _, d := range s.Disks {

@@ -29,7 +29,7 @@ func ownersTwice(s *scene) []suspicion {
 			who = append(who, n.Name)
 			evidence = append(evidence, s.fromAPI("the agent of %s has something of it, at epoch %d", n.Name, report.Epoch))
 		}
-		if len(who) > 1 && g.Spec.Mode != v1alpha1.GroupModeLoadBalanced {
+		if len(who) > 1 && !g.balanced() {
 			all = append(all, s.suspect("S1", g.object(), strings.Join(who, "+")+fmt.Sprint(g.assigned.Epoch),
 				"it is on "+strings.Join(who, " and on ")+" at the same time",
 				"Take it offline on the node that it is not assigned to: "+g.owner(),
@@ -77,17 +77,19 @@ func agentsAhead(s *scene) []suspicion {
 func ownersForbidden(s *scene) []suspicion {
 	var all []suspicion
 	for _, g := range s.groups {
-		if g.assigned.Node == "" || g.DeletionTimestamp != nil {
-			continue
-		}
 		possible := snapshot.PossibleOwners(g.resources)
-		if possible == nil || slices.Contains(possible, g.assigned.Node) {
+		if possible == nil || g.DeletionTimestamp != nil {
 			continue
 		}
-		all = append(all, s.suspect("S7", g.object(), fmt.Sprint("possible", g.assigned.Epoch),
-			fmt.Sprintf("it is on %s, which is not a possible owner", g.assigned.Node),
-			"Add the node to possibleOwners, or move the group to one of them",
-			s.fromAPI("%s", g.owner()), s.fromAPI("possible owners of all its resources: %s", orNobody(possible))).within(s.options.Online))
+		for _, node := range g.holders() {
+			if slices.Contains(possible, node) {
+				continue
+			}
+			all = append(all, s.suspect("S7", g.object(), fmt.Sprint("possible", g.epochAt(node)),
+				fmt.Sprintf("it is on %s, which is not a possible owner", node),
+				"Add the node to possibleOwners, or move the group to one of them",
+				s.fromAPI("%s", g.owner()), s.fromAPI("possible owners of all its resources: %s", orNobody(possible))).within(s.options.Online))
+		}
 	}
 	return all
 }
@@ -111,43 +113,48 @@ func (a *Auditor) affinityBroken(s *scene) []suspicion {
 			shared := slices.IndexFunc(g.Spec.AntiAffinityClasses, func(c string) bool {
 				return slices.Contains(other.Spec.AntiAffinityClasses, c)
 			})
-			if g.assigned.Node == "" || g.assigned.Node != other.assigned.Node || shared < 0 {
+			if shared < 0 {
 				continue
 			}
 			class := g.Spec.AntiAffinityClasses[shared]
-			found := s.suspect("S7", g.object(), fmt.Sprint(other.key, g.assigned.Epoch, other.assigned.Epoch),
-				fmt.Sprintf("it is on %s together with %s, and both have the anti-affinity class %s", g.assigned.Node, other.key, class),
-				"Move one of them, or make antiAffinity of the Cluster Preferred",
-				s.fromAPI("%s", g.owner()), s.fromAPI("%s is %s", other.key, other.owner()))
-			if !a.putTogether(g, other, class) {
-				found = found.notice()
+			for _, node := range g.holders() {
+				if other.epochAt(node) == 0 {
+					continue
+				}
+				found := s.suspect("S7", g.object(), fmt.Sprint(other.key, g.epochAt(node), other.epochAt(node)),
+					fmt.Sprintf("it is on %s together with %s, and both have the anti-affinity class %s", node, other.key, class),
+					"Move one of them, or make antiAffinity of the Cluster Preferred",
+					s.fromAPI("%s", g.owner()), s.fromAPI("%s is %s", other.key, other.owner()))
+				if !a.putTogether(g, other, node, class) {
+					found = found.notice()
+				}
+				all = append(all, found)
 			}
-			all = append(all, found)
 		}
 	}
 	return all
 }
 
 // putTogether says that one of the groups was assigned since the last look, when both had the class already.
-func (a *Auditor) putTogether(g, other *groupScene, class string) bool {
-	pair := fmt.Sprint(g.key, other.key, g.assigned.Epoch, other.assigned.Epoch)
+func (a *Auditor) putTogether(g, other *groupScene, node, class string) bool {
+	pair := fmt.Sprint(g.key, other.key, g.epochAt(node), other.epochAt(node))
 	if known, judged := a.together[pair]; judged {
 		return known
 	}
-	epoch1, had1 := a.before(g, class)
-	epoch2, had2 := a.before(other, class)
-	a.together[pair] = had1 && had2 && (epoch1 != g.assigned.Epoch || epoch2 != other.assigned.Epoch)
+	epoch1, had1 := a.before(g, node, class)
+	epoch2, had2 := a.before(other, node, class)
+	a.together[pair] = had1 && had2 && (epoch1 != g.epochAt(node) || epoch2 != other.epochAt(node))
 	return a.together[pair]
 }
 
-// before is what the last look saw of the group: its epoch, and whether it had the class.
-func (a *Auditor) before(g *groupScene, class string) (epoch model.Epoch, had bool) {
+// before is what the last look saw of the group: its epoch on the node, and whether it had the class.
+func (a *Auditor) before(g *groupScene, node, class string) (epoch model.Epoch, had bool) {
 	if a.previous == nil || a.previous.Objects == nil {
 		return 0, false
 	}
 	for _, before := range a.previous.Objects.Groups {
 		if before.UID == g.UID {
-			return snapshot.Assignment(before.Status.Assignment).Epoch, slices.Contains(before.Spec.AntiAffinityClasses, class)
+			return epochAt(before, node), slices.Contains(before.Spec.AntiAffinityClasses, class)
 		}
 	}
 	return 0, false
@@ -158,22 +165,24 @@ func dependenciesMissing(s *scene) []suspicion {
 	var all []suspicion
 	for _, g := range s.groups {
 		for _, r := range g.resources {
-			if !g.onlineAt(r) || g.DeletionTimestamp != nil || r.DeletionTimestamp != nil {
-				continue
-			}
-			for _, missing := range g.missingFor(r) {
-				all = append(all, s.suspect("S6", resourceObject(r), fmt.Sprint(missing, g.assigned.Epoch),
-					"it is Online, and what it needs is not: "+missing,
-					"Look at why it stopped: kubectl describe res -n "+g.Namespace,
-					s.fromAPI("Online on %s at epoch %d", r.Status.Node, r.Status.Epoch), s.fromAPI("%s", missing)).within(s.stopGrace()))
+			for _, node := range g.holders() {
+				if !g.onlineOn(r, node) || g.DeletionTimestamp != nil || r.DeletionTimestamp != nil {
+					continue
+				}
+				for _, missing := range g.missingFor(r, node) {
+					all = append(all, s.suspect("S6", resourceObject(r), fmt.Sprint(missing, g.epochAt(node)),
+						"it is Online, and what it needs is not: "+missing,
+						"Look at why it stopped: kubectl describe res -n "+g.Namespace,
+						s.fromAPI("Online on %s at epoch %d", node, g.epochAt(node)), s.fromAPI("%s", missing)).within(s.stopGrace()))
+				}
 			}
 		}
 	}
 	return all
 }
 
-// missingFor says what of a resource's dependencies, and of its group's disks, is not online.
-func (g *groupScene) missingFor(r *v1alpha1.Resource) []string {
+// missingFor says what of a resource's dependencies, and of its group's disks, is not online on the node.
+func (g *groupScene) missingFor(r *v1alpha1.Resource, node string) []string {
 	var missing []string
 	find := func(name string) *v1alpha1.Resource {
 		i := slices.IndexFunc(g.resources, func(o *v1alpha1.Resource) bool { return o.Name == name })
@@ -187,7 +196,7 @@ func (g *groupScene) missingFor(r *v1alpha1.Resource) []string {
 		if d.Name != "" {
 			names = []string{d.Name}
 		}
-		if !slices.ContainsFunc(names, func(name string) bool { o := find(name); return o != nil && g.onlineAt(o) }) {
+		if !slices.ContainsFunc(names, func(name string) bool { o := find(name); return o != nil && g.onlineOn(o, node) }) {
 			missing = append(missing, strings.Join(names, " or ")+" is not Online there")
 		}
 	}
@@ -195,7 +204,7 @@ func (g *groupScene) missingFor(r *v1alpha1.Resource) []string {
 		named := slices.ContainsFunc(r.Spec.DependsOn, func(d v1alpha1.Dependency) bool {
 			return d.Name == o.Name || slices.Contains(d.AnyOf, o.Name)
 		})
-		if snapshot.Disk(o) != "" && !named && o != r && o.Spec.DesiredState != v1alpha1.DesiredOffline && !g.onlineAt(o) {
+		if snapshot.Disk(o) != "" && !named && o != r && o.Spec.DesiredState != v1alpha1.DesiredOffline && !g.onlineOn(o, node) {
 			missing = append(missing, "disk "+o.Name+" of the group is not Online there")
 		}
 	}
@@ -209,7 +218,7 @@ func (a *Auditor) notOnline(s *scene) []suspicion {
 	}
 	var waiting []*groupScene
 	for _, g := range s.groups {
-		if g.wanted() && g.state != model.GroupOnline {
+		if g.wanted() && (g.state != model.GroupOnline || g.balanced()) {
 			waiting = append(waiting, g)
 		}
 	}
@@ -223,7 +232,11 @@ func (a *Auditor) notOnline(s *scene) []suspicion {
 		if i < 0 || world.Groups[i].Invalid != "" || !s.dependenciesOnline(g) {
 			continue
 		}
-		node := g.placeable(policy.Explain(world, g.key, s.Ended))
+		candidates := policy.Explain(world, g.key, s.Ended)
+		node := g.placeable(candidates)
+		if g.state == model.GroupOnline { // of mode LoadBalanced: it may not be everywhere yet
+			node = g.memberMissing(candidates)
+		}
 		if node == "" {
 			continue
 		}
@@ -238,10 +251,13 @@ func (s *scene) waits(g *groupScene, node string) suspicion {
 		fmt.Sprintf("it is wanted Online and is %s, though %s may run it", g.state, node),
 		"Ask why: kubectl describe rg "+g.Name+" -n "+g.Namespace+"; `status.candidates` says what keeps it from each node",
 		s.fromAPI("%s, state %s", g.owner(), g.state)).within(s.options.Online)
+	if g.state == model.GroupOnline {
+		found.finding.Message = fmt.Sprintf("%s may run it, and is not given it", node)
+	}
 	if g.state == model.GroupPending {
 		found = found.within(s.options.Pending)
 	}
-	if g.state == model.GroupFailed || g.Status.FailedSince != nil || g.idleByChoice() {
+	if g.state == model.GroupFailed || g.anyFailed() || g.Status.FailedSince != nil || g.state != model.GroupOnline && g.idleByChoice() {
 		found = found.notice()
 	}
 	return found
@@ -249,11 +265,10 @@ func (s *scene) waits(g *groupScene, node string) suspicion {
 
 // wanted says that the group should be online, as far as it says itself.
 func (g *groupScene) wanted() bool {
-	if g.DeletionTimestamp != nil || g.Spec.DesiredState == v1alpha1.DesiredOffline || g.Spec.Maintenance || len(g.resources) == 0 ||
-		g.Spec.Mode == v1alpha1.GroupModeLoadBalanced {
+	if g.DeletionTimestamp != nil || g.Spec.DesiredState == v1alpha1.DesiredOffline || g.Spec.Maintenance || len(g.resources) == 0 {
 		return false
 	}
-	return g.Spec.Priority == nil || *g.Spec.Priority != 0 || g.assigned.Node != ""
+	return g.Spec.Priority == nil || *g.Spec.Priority != 0 || len(g.holders()) > 0
 }
 
 // idleByChoice says that every resource that is not online is wanted so, or is refused.
@@ -262,7 +277,8 @@ func (g *groupScene) idleByChoice() bool {
 		refused := slices.ContainsFunc(r.Status.Conditions, func(c metav1.Condition) bool {
 			return c.Type == v1alpha1.ConditionAccepted && c.Status == "False"
 		})
-		return !g.onlineAt(r) && r.Spec.DesiredState != v1alpha1.DesiredOffline && !refused
+		everywhere := !slices.ContainsFunc(g.holders(), func(node string) bool { return !g.onlineOn(r, node) }) && len(g.holders()) > 0
+		return !everywhere && r.Spec.DesiredState != v1alpha1.DesiredOffline && !refused
 	})
 }
 
@@ -281,7 +297,7 @@ func (s *scene) dependenciesOnline(g *groupScene) bool {
 // placeable is a node that may run the group: its present owner, if that is well, else any that may take it.
 func (g *groupScene) placeable(candidates []policy.Candidate) string {
 	for _, c := range candidates {
-		if c.Eligible || c.Node == g.assigned.Node && len(c.Reasons) == 0 {
+		if c.Eligible || g.epochAt(c.Node) > 0 && len(c.Reasons) == 0 {
 			return c.Node
 		}
 	}

@@ -25,6 +25,7 @@ type groupScene struct {
 	*v1alpha1.ResourceGroup
 	key       model.GroupKey
 	assigned  model.Assignment
+	members   []model.GroupMember
 	resources []*v1alpha1.Resource
 	state     model.GroupState
 }
@@ -49,7 +50,8 @@ func newScene(l *Look, o Options) *scene {
 		key := snapshot.Key(g)
 		s.groups = append(s.groups, &groupScene{
 			ResourceGroup: g, key: key, assigned: snapshot.Assignment(g.Status.Assignment), resources: byGroup[key],
-			state: snapshot.GroupState(g, byGroup[key], reports[string(g.UID)], s.view),
+			members: snapshot.MembersNow(g, byGroup[key], reports[string(g.UID)], s.view),
+			state:   snapshot.GroupState(g, byGroup[key], reports[string(g.UID)], s.view),
 		})
 	}
 	return s
@@ -60,7 +62,7 @@ func (a *Auditor) suspicions(l *Look) []suspicion {
 	s := newScene(l, a.options)
 	var all []suspicion
 	for _, rule := range []func(*scene) []suspicion{
-		a.epochsFall, a.viewsExclude, ownersTwice, agentsAhead, ownersForbidden, a.affinityBroken, dependenciesMissing, a.notOnline,
+		a.epochsFall, a.viewsExclude, ownersTwice, strayMembers, agentsAhead, ownersForbidden, a.affinityBroken, dependenciesMissing, a.notOnline,
 		leftOver, processesOutside, strangeMounts, recordless, reportedButAbsent, withoutQuorum, actingTwice,
 		keysForeign, witnessForeign, witnessElsewhere, holderWrong, keysStale, epochAhead,
 		answersTwice, answersElsewhere,
@@ -102,6 +104,8 @@ func (g *groupScene) object() string { return "ResourceGroup " + g.key.String() 
 // owner says who has the group, for people.
 func (g *groupScene) owner() string {
 	switch {
+	case g.balanced():
+		return g.where()
 	case g.assigned.Epoch == 0:
 		return "never assigned"
 	case g.assigned.Node == "":
@@ -112,13 +116,10 @@ func (g *groupScene) owner() string {
 
 // releasing says that the node is an earlier owner of a withdrawn group, and may still be stopping it.
 func (g *groupScene) releasing(node string) bool {
+	if slices.ContainsFunc(g.members, func(m model.GroupMember) bool { return m.Withdrawn && m.Node == node }) {
+		return true
+	}
 	return g.assigned.Node == "" && slices.ContainsFunc(g.assigned.Unproven, func(o model.Owner) bool { return o.Node == node })
-}
-
-// onlineAt says that the owner reports the resource Online at the assignment's epoch.
-func (g *groupScene) onlineAt(r *v1alpha1.Resource) bool {
-	return g.assigned.Node != "" && r.Status.State == v1alpha1.ResourceOnline && r.Status.Node == g.assigned.Node &&
-		r.Status.Epoch == int64(g.assigned.Epoch)
 }
 
 func resourceObject(r *v1alpha1.Resource) string { return "Resource " + r.Namespace + "/" + r.Name }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/policy"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
@@ -36,11 +37,28 @@ func (r *Round) MayLetGo(g *v1alpha1.ResourceGroup, i int) bool {
 	if r.runsAnywhere(model) {
 		return false
 	}
-	a := snapshot.Assignment(g.Status.Assignment)
+	a := outstanding(snapshot.Assignment(g.Status.Assignment), snapshot.Members(g))
 	if a.Epoch == 0 {
 		return true
 	}
 	return a.Node == "" && !r.Now.Before(r.departure(a))
+}
+
+// outstanding is the assignment with the members of a group of mode LoadBalanced among those that are waited for: it has an owner as
+// long as a node is to have the group, and every node that is to take it offline is unproven.
+func outstanding(a model.Assignment, members []model.GroupMember) model.Assignment {
+	a.Unproven = slices.Clone(a.Unproven)
+	for i := range members {
+		m := &members[i]
+		if !m.Withdrawn {
+			a.Node = m.Node
+		}
+		a.Unproven = append(a.Unproven, m.Owner())
+		if m.Time.After(a.Time) {
+			a.Time = m.Time
+		}
+	}
+	return a
 }
 
 // runsAnywhere says that a node of the view still has something of the group.
@@ -87,10 +105,14 @@ func (r *Round) nextDeparture() time.Time {
 		return next
 	}
 	for i, g := range r.Objects.Groups {
-		a := r.Snapshot.Groups[i].Assignment
+		a, members := r.Snapshot.Groups[i].Assignment, r.Snapshot.Groups[i].Members
 		if d := r.Decision(snapshot.Key(g)); d != nil {
 			a = d.Assignment
+			if d.Kind == policy.Balance {
+				members = d.Members
+			}
 		}
+		a = outstanding(a, members)
 		if g.DeletionTimestamp == nil || !a.Withdrawn() {
 			continue
 		}

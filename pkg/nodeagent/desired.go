@@ -77,10 +77,9 @@ func (s *surroundings) unaccepted(g *v1alpha1.ResourceGroup) string {
 	return ""
 }
 
-// desiredOf is what the monitor is to do about a group that is assigned to this node.
-func desiredOf(g *v1alpha1.ResourceGroup, s *surroundings) (monitor.GroupDesired, error) {
-	d := withdrawnOf(g)
-	a := g.Status.Assignment
+// desiredOf is what the monitor is to do about a group that is assigned to this node by a.
+func desiredOf(g *v1alpha1.ResourceGroup, a *v1alpha1.Assignment, s *surroundings) (monitor.GroupDesired, error) {
+	d := withdrawnOf(g, a)
 	d.Run, d.Frozen, d.Networks = true, s.frozen(g), s.networks
 	for _, o := range a.Unproven {
 		d.Unproven = append(d.Unproven, model.Owner{
@@ -104,8 +103,7 @@ func desiredOf(g *v1alpha1.ResourceGroup, s *surroundings) (monitor.GroupDesired
 }
 
 // withdrawnOf is what the monitor is to do about a group that this node does not own.
-func withdrawnOf(g *v1alpha1.ResourceGroup) monitor.GroupDesired {
-	a := g.Status.Assignment
+func withdrawnOf(g *v1alpha1.ResourceGroup, a *v1alpha1.Assignment) monitor.GroupDesired {
 	return monitor.GroupDesired{
 		Group: resourcetype.Identity{UID: string(g.UID), Namespace: g.Namespace, Name: g.Name},
 		Epoch: model.Epoch(a.Epoch),

@@ -33,14 +33,12 @@ func (e *echo) missing(version string, now time.Time) (wait time.Duration, lost 
 	return 0, lost
 }
 
-// setBack says that the API server has lost the last status of the resource that was written.
-func (p *publisher) setBack(key client.ObjectKey, object *v1alpha1.Resource) bool {
+// setBack says that the API server has lost the last status of the resource that was written; shown is what it has of this node's words.
+func (p *publisher) setBack(key client.ObjectKey, object *v1alpha1.Resource, shown *v1alpha1.ResourceStatus) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.written[key]
-	shown := object.Status
-	shown.Conditions = nil
-	if equality.Semantic.DeepEqual(shown, last.status) {
+	if equality.Semantic.DeepEqual(*shown, last.status) {
 		return false
 	}
 	wait, lost := last.echo.missing(object.ResourceVersion, time.Now())

@@ -17,6 +17,7 @@ import (
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/monitor"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 // groupMonitor is what the keeper needs of monitor.Monitor.
@@ -235,13 +236,14 @@ func (k *keeper) group(ctx context.Context, w *world, key client.ObjectKey) erro
 	if _, present := k.present[uid]; present {
 		known = true
 	}
-	switch judge(g.Status.Assignment, s, k.since.number, known, k.running[uid]) {
+	a := snapshot.AssignmentFor(g, k.nodeName)
+	switch judge(a, s, k.since.number, known, k.running[uid]) {
 	case lifecycle.VerdictRun:
-		return k.take(ctx, w, g, before)
+		return k.take(ctx, w, g, a, before)
 	case lifecycle.VerdictStop:
-		return k.apply(withdrawnOf(g), key, nil)
+		return k.apply(withdrawnOf(g, a), key, nil)
 	case lifecycle.VerdictOld:
-		d := withdrawnOf(g)
+		d := withdrawnOf(g, a)
 		d.Epoch++
 		return k.apply(d, key, nil)
 	case lifecycle.VerdictWait:
@@ -252,23 +254,23 @@ func (k *keeper) group(ctx context.Context, w *world, key client.ObjectKey) erro
 }
 
 // take runs the group here, as far as the manager has accepted what its resources ask for.
-func (k *keeper) take(ctx context.Context, w *world, g *v1alpha1.ResourceGroup, before applied) error {
+func (k *keeper) take(ctx context.Context, w *world, g *v1alpha1.ResourceGroup, a *v1alpha1.Assignment, before applied) error {
 	around, err := k.surroundings(ctx, w, g)
 	if err != nil || around == nil {
 		return err
 	}
 	key := client.ObjectKeyFromObject(g)
 	if name := around.unaccepted(g); name != "" {
-		epoch := model.Epoch(g.Status.Assignment.Epoch)
+		epoch := model.Epoch(a.Epoch)
 		if !before.run || before.epoch == epoch {
 			k.log.V(1).Info("Waiting until the spec is accepted", "group", key, "object", name)
 			return nil
 		}
 		d := before.desired // the same resources as until now, at the new epoch
-		d.Epoch, d.View = epoch, withdrawnOf(g).View
+		d.Epoch, d.View = epoch, withdrawnOf(g, a).View
 		return k.apply(d, key, before.generations)
 	}
-	d, err := desiredOf(g, around)
+	d, err := desiredOf(g, a, around)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 const (
@@ -59,8 +60,11 @@ func (p *publisher) issued(ctx context.Context, w *world, status *v1alpha1.Agent
 	all := map[string]*v1alpha1.Assignment{}
 	for _, g := range status.Groups {
 		group, err := w.group(ctx, client.ObjectKey{Namespace: g.Namespace, Name: g.Name})
-		if err == nil && group != nil && string(group.UID) == g.UID && group.Status.Assignment != nil {
-			all[g.UID] = group.Status.Assignment
+		if err != nil || group == nil || string(group.UID) != g.UID {
+			continue
+		}
+		if a := snapshot.AssignmentFor(group, p.nodeName); a != nil {
+			all[g.UID] = a
 		}
 	}
 	return all

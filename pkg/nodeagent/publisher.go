@@ -211,7 +211,7 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
-	if err := p.apply(ctx, "Node", client.ObjectKey{Name: p.nodeName}, map[string]any{"agent": status}); err != nil {
+	if err := p.apply(ctx, "Node", client.ObjectKey{Name: p.nodeName}, map[string]any{"agent": status}, client.FieldOwner(v1alpha1.AgentFieldManager)); err != nil {
 		p.lastNode = nil
 		return err
 	}
@@ -264,20 +264,25 @@ func (p *publisher) writeResource(ctx context.Context, key client.ObjectKey) err
 		return nil
 	}
 	wrote = wrote && last.uid == string(object.UID)
+	shared, err := p.shared(ctx, w, object)
+	if err != nil {
+		return err
+	}
 	for i := range report.Resources {
 		if report.Resources[i].Name != key.Name || report.Resources[i].UID != string(object.UID) {
 			continue
 		}
-		before := &object.Status
-		if wrote && last.status.Epoch >= before.Epoch && !p.setBack(key, object) {
+		shown := p.shown(object, shared)
+		before := &shown
+		if wrote && last.status.Epoch >= before.Epoch && !p.setBack(key, object, &shown) {
 			before = &last.status
 		}
 		epoch := p.epochOf(&report, before)
 		if epoch == 0 {
 			return nil
 		}
-		status := resourceStatus(&report.Resources[i], p.nodeName, epoch, p.specOf(uid, object), p.wall, before)
-		return p.writeIfChanged(ctx, object, key, before, status)
+		status := resourceStatus(&report.Resources[i], p.nodeName, epoch, p.specOf(uid, object, &shown), p.wall, before)
+		return p.writeIfChanged(ctx, object, key, before, status, shared)
 	}
 	return nil
 }
@@ -294,22 +299,22 @@ func (p *publisher) epochOf(report *monitor.GroupReport, before *v1alpha1.Resour
 	return epoch
 }
 
-func (p *publisher) specOf(groupUID string, object *v1alpha1.Resource) int64 {
+func (p *publisher) specOf(groupUID string, object *v1alpha1.Resource, shown *v1alpha1.ResourceStatus) int64 {
 	if a, known := p.applied(groupUID); known {
 		if generation := a.generations[string(object.UID)]; generation != 0 {
 			return generation
 		}
 	}
-	return object.Status.ObservedGeneration
+	return shown.ObservedGeneration
 }
 
 func (p *publisher) writeIfChanged(
 	ctx context.Context, object *v1alpha1.Resource, key client.ObjectKey, before *v1alpha1.ResourceStatus, status v1alpha1.ResourceStatus,
+	shared bool,
 ) error {
-	shown := *before
-	shown.Conditions = nil
-	if !equality.Semantic.DeepEqual(shown, status) {
-		if err := p.apply(ctx, "Resource", key, status); err != nil {
+	same := equality.Semantic.DeepEqual(*before, status)
+	if !same {
+		if err := p.applyResource(ctx, key, status, shared); err != nil {
 			if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
 				// A later owner has written: its word counts, and the cache will show it.
 				p.log.Info("The status of a resource is not accepted", "resource", key, "epoch", status.Epoch, "reason", err.Error())
@@ -320,7 +325,7 @@ func (p *publisher) writeIfChanged(
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := writtenStatus{uid: string(object.UID), status: status, echo: p.written[key].echo}
-	if !equality.Semantic.DeepEqual(shown, status) {
+	if !same {
 		w.echo.wrote(time.Now())
 	}
 	p.written[key] = w
@@ -328,7 +333,7 @@ func (p *publisher) writeIfChanged(
 }
 
 // apply sends a status by server-side apply: this agent's fields and no others.
-func (p *publisher) apply(ctx context.Context, kind string, key client.ObjectKey, status any) error {
+func (p *publisher) apply(ctx context.Context, kind string, key client.ObjectKey, status any, as client.FieldOwner) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&map[string]any{"status": status})
 	if err != nil {
 		return fmt.Errorf("encoding the status of %s %s: %w", kind, key, err)
@@ -337,8 +342,7 @@ func (p *publisher) apply(ctx context.Context, kind string, key client.ObjectKey
 	u.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
 	u.SetName(key.Name)
 	u.SetNamespace(key.Namespace)
-	err = p.writer.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u),
-		client.FieldOwner(v1alpha1.AgentFieldManager), client.ForceOwnership)
+	err = p.writer.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), as, client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("writing the status of %s %s: %w", kind, key, err)
 	}

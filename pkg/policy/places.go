@@ -121,7 +121,9 @@ func (p *planner) occupy(g *groupState, node int) {
 	}
 	g.places = append(g.places, node)
 	n := &p.nodes[node]
-	n.count++
+	if g.Mode != model.ModeLoadBalanced {
+		n.count++ // what every node has says nothing of how busy one is, nor makes a standby an owner
+	}
 	if len(g.Requests) > 0 {
 		for i := range n.limits {
 			n.limits[i].used += g.Requests[n.limits[i].name]

@@ -137,7 +137,7 @@ func requestedShare(_ *planner, g *groupState, n *nodeState, _ *search) int64 {
 }
 
 func groupCount(_ *planner, g *groupState, n *nodeState, _ *search) int64 {
-	if slices.Contains(g.places, n.index) {
+	if slices.Contains(g.places, n.index) && g.Mode != model.ModeLoadBalanced {
 		return int64(n.count - 1)
 	}
 	return int64(n.count)

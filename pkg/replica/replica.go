@@ -49,7 +49,7 @@ func Encode(o *snapshot.Objects, limit int) ([]byte, error) {
 	for _, g := range o.Groups {
 		g = g.DeepCopy()
 		strip(&g.ObjectMeta)
-		g.Status = v1alpha1.ResourceGroupStatus{Assignment: g.Status.Assignment}
+		g.Status = v1alpha1.ResourceGroupStatus{Assignment: g.Status.Assignment, Members: g.Status.Members}
 		c.Groups = append(c.Groups, g)
 	}
 	for _, r := range o.Resources {

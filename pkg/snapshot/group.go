@@ -43,6 +43,7 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		RetryPeriod:         retryPeriod(resources),
 		State:               GroupState(g, resources, reports, facts.view),
 		Assignment:          Assignment(status.Assignment),
+		Members:             MembersNow(g, resources, reports, facts.view),
 		EpochFloor:          epochFloor(status, resources),
 		DrainedFrom:         drainedFrom(status),
 		Reports:             reports,
@@ -73,6 +74,9 @@ func epochFloor(status *v1alpha1.ResourceGroupStatus, resources []*v1alpha1.Reso
 	floor := epoch(status.EpochFloor)
 	for _, r := range resources {
 		floor = max(floor, epoch(r.Status.Epoch))
+		for _, m := range r.Status.Members {
+			floor = max(floor, epoch(m.Epoch))
+		}
 	}
 	return floor
 }

@@ -6,8 +6,12 @@ import (
 )
 
 // GroupState aggregates the resources' states as reported for the assignment's epoch (A01-A04). What an earlier owner reported
-// counts only while that owner may still have the group; a resource of which the present owner has said nothing is pending.
+// counts only while that owner may still have the group; a resource of which the present owner has said nothing is pending. The state of
+// a group of mode LoadBalanced is aggregated from its members'.
 func GroupState(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports []model.OwnerReport, view *model.View) model.GroupState {
+	if Balanced(g) {
+		return model.AggregateMembers(MembersNow(g, resources, reports, view))
+	}
 	if g.Status.FailedSince != nil {
 		return model.GroupFailed
 	}

@@ -35,6 +35,8 @@ func decisionEvents(after *v1alpha1.ResourceGroupStatus, d *policy.Decision) []E
 		note = fmt.Sprintf("%s: %s", d.Kind, d.Reason)
 	}
 	switch d.Kind {
+	case policy.Balance:
+		return balanceEvents(d, note)
 	case policy.Assign:
 		note = fmt.Sprintf("%s (epoch %d, view %d)", note, d.Assignment.Epoch, d.Assignment.View.Number)
 		if d.Unplanned {
@@ -63,6 +65,9 @@ func decisionEvents(after *v1alpha1.ResourceGroupStatus, d *policy.Decision) []E
 }
 
 func stateEvents(after *v1alpha1.ResourceGroupStatus) []Event {
+	if len(after.Members) > 0 {
+		return memberEvents(after)
+	}
 	switch after.State {
 	case v1alpha1.GroupOnline:
 		return []Event{normal("Online", "Observe", "all resources are online on "+after.Owner)}

@@ -64,6 +64,9 @@ func applyDecision(st *v1alpha1.ResourceGroupStatus, f *GroupFacts) {
 		st.Assignment = snapshot.APIAssignment(d.Assignment)
 	case policy.Settle:
 		st.Assignment = snapshot.APIAssignment(d.Assignment)
+	case policy.Balance:
+		recordMove(st, f)
+		st.Assignment, st.Members = snapshot.APIAssignment(d.Assignment), snapshot.APIMembers(d.Members)
 	case policy.GiveUp, policy.Recover, policy.FinishMove:
 		recordMove(st, f)
 	}
@@ -106,6 +109,7 @@ func raiseFloor(st *v1alpha1.ResourceGroupStatus, reports []model.OwnerReport) {
 func setState(st *v1alpha1.ResourceGroupStatus, f *GroupFacts) {
 	probe := *f.Group
 	probe.Status = *st
+	setMembers(st, f, &probe)
 	state := v1alpha1.GroupState(snapshot.GroupState(&probe, f.Resources, f.Model.Reports, f.View))
 	owner := ""
 	if st.Assignment != nil {
@@ -164,6 +168,9 @@ func invalidReason(found *validation.Finding) string {
 // served says whether clients are served (every resource that is wanted is online, and there is one), and whether every resource is
 // as it is wanted.
 func served(st *v1alpha1.ResourceGroupStatus, f *GroupFacts) (online, reached bool) {
+	if snapshot.Balanced(f.Group) {
+		return membersServed(st, f)
+	}
 	if !wantedOnline(f.Group) {
 		return st.State == v1alpha1.GroupOnline, st.State == v1alpha1.GroupOffline
 	}
@@ -214,7 +221,10 @@ func noteOr(message, otherwise string) string {
 }
 
 func stateSentence(st *v1alpha1.ResourceGroupStatus) string {
-	if st.Owner == "" {
+	switch {
+	case len(st.Members) > 0:
+		return membersSentence(st)
+	case st.Owner == "":
 		return string(st.State)
 	}
 	return string(st.State) + " on " + st.Owner

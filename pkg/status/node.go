@@ -29,6 +29,8 @@ type NodeFacts struct {
 	Nodes []*v1alpha1.Node
 	// Owns is how many groups are assigned to the node.
 	Owns int
+	// Members is how many groups of mode LoadBalanced have the node as a member. Every node may, so they make none Active.
+	Members int
 	Now  time.Time
 }
 
@@ -105,8 +107,9 @@ func nodeConditions(st *v1alpha1.NodeStatus, f *NodeFacts, v quarantine.Verdict)
 	switch {
 	case f.Node.Spec.Availability != v1alpha1.AvailabilityDrained && f.Node.DeletionTimestamp == nil:
 		set.set(v1alpha1.NodeConditionDrained, metav1.ConditionFalse, v1alpha1.NodeReasonNotDrained, "draining is not asked for")
-	case f.Owns > 0:
-		set.set(v1alpha1.NodeConditionDrained, metav1.ConditionFalse, v1alpha1.NodeReasonDraining, fmt.Sprintf("%d groups are still to leave", f.Owns))
+	case f.Owns+f.Members > 0:
+		set.set(v1alpha1.NodeConditionDrained, metav1.ConditionFalse, v1alpha1.NodeReasonDraining,
+			fmt.Sprintf("%d groups are still to leave", f.Owns+f.Members))
 	default:
 		set.set(v1alpha1.NodeConditionDrained, metav1.ConditionTrue, v1alpha1.NodeReasonDrained, "no group is left")
 	}

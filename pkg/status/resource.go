@@ -7,6 +7,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
 	"github.com/quorate/quorate/pkg/validation"
 )
 
@@ -58,7 +59,10 @@ func resourceReadiness(f *ResourceFacts) (metav1.ConditionStatus, string, string
 	if st.Node != "" {
 		sentence += " on " + st.Node
 	}
-	if st.Message != "" {
+	switch {
+	case f.Group != nil && snapshot.Balanced(f.Group):
+		sentence = noteOr(st.Message, sentence) // it names the states and the nodes
+	case st.Message != "":
 		sentence += ": " + st.Message
 	}
 	switch {
@@ -66,6 +70,8 @@ func resourceReadiness(f *ResourceFacts) (metav1.ConditionStatus, string, string
 		return metav1.ConditionFalse, v1alpha1.GroupReasonDeleting, "the resource goes offline before it is deleted"
 	case state == v1alpha1.ResourceUnknown || f.View == nil && st.State != "":
 		return metav1.ConditionUnknown, v1alpha1.ReasonUnknown, sentence
+	case f.View != nil && f.Group != nil && snapshot.Balanced(f.Group) && !everywhere(f, wanted):
+		return metav1.ConditionFalse, string(state), noteOr(st.Message, sentence)
 	case state == wanted:
 		return metav1.ConditionTrue, v1alpha1.ReasonReady, sentence
 	case st.Reason != "":

@@ -21,7 +21,8 @@ type scope struct {
 var rules = []func(*scope) []Finding{
 	unknownCluster,      // the Cluster is not there
 	missingGroup,        // a resource without its group
-	unsupported,         // modes and types whose behaviour is not there yet
+	unsupported,         // types whose behaviour is not there yet
+	notShareable,        // what one node has at a time, in a group that is on many
 	notAllowed,          // what the Cluster does not list may not run on its hosts
 	missingDependencies, // a dependency that is not in the group
 	dependencyCycles,    // resources that wait for each other
@@ -36,6 +37,7 @@ var rules = []func(*scope) []Finding{
 	neverQuorate,        // votes that are never a majority
 	missingProviders,    // a name without an address, a share without a disk
 	unknownTimeZones,    // a failback window nobody can compute
+	withoutEffect,       // settings that the mode has no use for: a warning
 	unknownNames,        // names of nodes and groups that are not there: a warning
 }
 

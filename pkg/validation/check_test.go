@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,16 +66,31 @@ func good() *snapshot.Objects {
 	}
 }
 
+// balance makes news a group of mode LoadBalanced with some of its resources, which depend on nothing.
+func balance(o *snapshot.Objects, keep ...string) {
+	o.Groups[1].Spec.Mode = v1alpha1.GroupModeLoadBalanced
+	o.Resources = slices.DeleteFunc(o.Resources, func(r *v1alpha1.Resource) bool {
+		r.Spec.DependsOn = slices.DeleteFunc(r.Spec.DependsOn, func(v1alpha1.Dependency) bool { return r.Spec.GroupName == "news" })
+		return r.Spec.GroupName == "news" && !slices.Contains(keep, r.Name)
+	})
+}
+
 func TestCheck(t *testing.T) {
 	younger := metav1.Time{Time: made.Add(time.Hour)}
 	cases := map[string]struct {
 		spoil func(*snapshot.Objects)
 		want  []string // one line per finding: parts of its text
 	}{
+		"balanced":                  {spoil: func(o *snapshot.Objects) { balance(o, "news-app") }},
+		"balanced, with a disk":     {spoil: func(o *snapshot.Objects) { balance(o, "news-disk", "news-app") }, want: []string{"Resource demo/news-disk: spec.type: LoopbackDisk cannot be in group news, which has mode LoadBalanced"}},
+		"balanced, with an address": {spoil: func(o *snapshot.Objects) { balance(o, "news-ip", "news-app") }, want: []string{"Resource demo/news-ip: spec.type: IPAddress cannot be in group news"}},
+		"balanced, with preferences": {spoil: func(o *snapshot.Objects) {
+			balance(o, "news-app")
+			o.Groups[1].Spec.PreferredOwners, o.Groups[1].Spec.Failback.Policy = []string{"a"}, v1alpha1.FailbackImmediate
+		}, want: []string{"ResourceGroup demo/news: spec.failback.policy: has no effect", "ResourceGroup demo/news: spec.preferredOwners: has no effect"}},
 		"nothing wrong":            {spoil: func(*snapshot.Objects) {}},
 		"unknown cluster":          {spoil: func(o *snapshot.Objects) { o.Cluster = nil }, want: []string{"ResourceGroup demo/shop: spec.clusterName: there is no Cluster \"demo\"", "ResourceGroup demo/news"}},
 		"no such group":            {spoil: func(o *snapshot.Objects) { o.Resources[2].Spec.GroupName = "gone" }, want: []string{"Resource demo/shop-app: spec.groupName: there is no ResourceGroup \"gone\"", "Resource demo/shop-app: spec.dependsOn[0].name"}},
-		"mode of a later version":  {spoil: func(o *snapshot.Objects) { o.Groups[0].Spec.Mode = v1alpha1.GroupModeLoadBalanced }, want: []string{"ResourceGroup demo/shop: spec.mode"}},
 		"type of a later version":  {spoil: func(o *snapshot.Objects) { o.Resources[2].Spec.Type = v1alpha1.TypeContainer }, want: []string{"Resource demo/shop-app: spec.type: this version does not run resources of type Container"}},
 		"namespace not allowed":    {spoil: func(o *snapshot.Objects) { o.Cluster.Spec.AllowedResourceTypes[0].Namespaces = []string{"other"} }, want: []string{"shop-disk: spec.type", "shop-ip: spec.type", "shop-app: spec.type", "news-disk: spec.type", "news-ip: spec.type", "news-app: spec.type"}},
 		"device not allowed":       {spoil: func(o *snapshot.Objects) { o.Resources[0].Spec.LoopbackDisk.File = "/dev/sda" }, want: []string{"shop-disk: spec.loopbackDisk.file: /dev/sda is none of the devices"}},

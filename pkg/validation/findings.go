@@ -77,7 +77,7 @@ func (f *Findings) GroupError(g *v1alpha1.ResourceGroup, resources []*v1alpha1.R
 	if found, bad := FirstError(f.groups[snapshot.Key(g)]); bad {
 		return found, true
 	}
-	placed := g.Status.Assignment != nil && g.Status.Assignment.Node != ""
+	placed := placed(g)
 	for _, r := range resources {
 		for _, found := range f.OfResource(r.Namespace, r.Name) {
 			if !found.Warning && (!placed || found.Reason != v1alpha1.ResourceReasonMissingDependency) {

@@ -35,17 +35,11 @@ func missingGroup(s *scope) []Finding {
 
 // unsupported refuses what the API describes and this version does not do, so that nobody waits for it.
 func unsupported(s *scope) []Finding {
-	var found []Finding
-	for _, g := range s.Groups {
-		if g.Spec.Mode == v1alpha1.GroupModeLoadBalanced {
-			found = append(found, aboutGroup(g, "spec.mode", v1alpha1.GroupReasonModeNotSupported, "this version runs groups of mode Failover only"))
-		}
-	}
 	supported := []v1alpha1.ResourceType{v1alpha1.TypePhysicalDisk, v1alpha1.TypeLoopbackDisk, v1alpha1.TypeIPAddress, v1alpha1.TypeGenericApplication}
-	return append(found, s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
+	return s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
 		return aboutResource(r, "spec.type", v1alpha1.ResourceReasonTypeNotSupported,
 			fmt.Sprintf("this version does not run resources of type %s", r.Spec.Type)), !slices.Contains(supported, r.Spec.Type)
-	})...)
+	})
 }
 
 func noCommonOwner(s *scope) []Finding {

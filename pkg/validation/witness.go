@@ -97,7 +97,7 @@ func witnessName(w *v1alpha1.Witness) (field, name string) {
 }
 
 func placed(g *v1alpha1.ResourceGroup) bool {
-	return g.Status.Assignment != nil && g.Status.Assignment.Node != ""
+	return g.Status.Assignment != nil && g.Status.Assignment.Node != "" || len(g.Status.Members) > 0
 }
 
 // neverQuorate refuses votes that no set of nodes can turn into a majority.

@@ -20,6 +20,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"disk":       {"samples/disk.yaml", "files"},
 		"fencing":    {"samples/fencing.yaml", ""},
 		"lease":      {"samples/lease-witness.yaml", ""},
+		"balanced":   {"samples/load-balanced.yaml", "demo"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -1163,12 +1163,30 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: epoch
       type:
         scalar: numeric
+    - name: generation
+      type:
+        scalar: numeric
     - name: node
+      type:
+        scalar: string
+    - name: nodeID
+      type:
+        scalar: numeric
+    - name: reason
       type:
         scalar: string
     - name: state
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.GroupState
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: viewID
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ViewID
+    - name: withdrawn
+      type:
+        scalar: boolean
 - name: com.github.quorate.quorate.api.v1alpha1.GroupMode
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.GroupReference
@@ -1934,6 +1952,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - node
+    - name: membersOnline
+      type:
+        scalar: string
     - name: nextFailbackTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -1958,6 +1979,36 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.quorate.quorate.api.v1alpha1.ResourceMember
+  map:
+    fields:
+    - name: epoch
+      type:
+        scalar: numeric
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: message
+      type:
+        scalar: string
+    - name: node
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: onlineSince
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: reason
+      type:
+        scalar: string
+    - name: restarts
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ResourceState
 - name: com.github.quorate.quorate.api.v1alpha1.ResourceSpec
   map:
     fields:
@@ -2071,6 +2122,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastTransitionTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: members
+      type:
+        list:
+          elementType:
+            namedType: com.github.quorate.quorate.api.v1alpha1.ResourceMember
+          elementRelationship: associative
+          keys:
+          - node
     - name: message
       type:
         scalar: string

@@ -4,19 +4,33 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "github.com/quorate/quorate/api/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // GroupMemberApplyConfiguration represents a declarative configuration of the GroupMember type for use
 // with apply.
 //
-// GroupMember is a LoadBalanced group on one node.
+// GroupMember is a group of mode LoadBalanced on one node: an ownership of its own, with an epoch that no other member of the group
+// ever has.
 type GroupMemberApplyConfiguration struct {
 	// node is the member's name.
 	Node *string `json:"node,omitempty"`
 	// state of the group there.
 	State *apiv1alpha1.GroupState `json:"state,omitempty"`
-	// epoch of the member's assignment.
+	// epoch of the member's assignment, or of its withdrawal.
 	Epoch *int64 `json:"epoch,omitempty"`
+	// nodeID is the node's id.
+	NodeID *int32 `json:"nodeID,omitempty"`
+	// generation is the node's life that the member is for (O3).
+	Generation *int64 `json:"generation,omitempty"`
+	// withdrawn says that the node is to take the group offline; the entry goes when it has, or counts as stopped.
+	Withdrawn *bool `json:"withdrawn,omitempty"`
+	// viewID is the view that the decision was made in; an agent obeys only in that or a later one.
+	ViewID *ViewIDApplyConfiguration `json:"viewID,omitempty"`
+	// reason for the decision, such as MemberAdded or NodeDown.
+	Reason *string `json:"reason,omitempty"`
+	// time of the decision.
+	Time *v1.MicroTime `json:"time,omitempty"`
 }
 
 // GroupMemberApplyConfiguration constructs a declarative configuration of the GroupMember type for use with
@@ -46,5 +60,53 @@ func (b *GroupMemberApplyConfiguration) WithState(value apiv1alpha1.GroupState) 
 // If called multiple times, the Epoch field is set to the value of the last call.
 func (b *GroupMemberApplyConfiguration) WithEpoch(value int64) *GroupMemberApplyConfiguration {
 	b.Epoch = &value
+	return b
+}
+
+// WithNodeID sets the NodeID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NodeID field is set to the value of the last call.
+func (b *GroupMemberApplyConfiguration) WithNodeID(value int32) *GroupMemberApplyConfiguration {
+	b.NodeID = &value
+	return b
+}
+
+// WithGeneration sets the Generation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Generation field is set to the value of the last call.
+func (b *GroupMemberApplyConfiguration) WithGeneration(value int64) *GroupMemberApplyConfiguration {
+	b.Generation = &value
+	return b
+}
+
+// WithWithdrawn sets the Withdrawn field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Withdrawn field is set to the value of the last call.
+func (b *GroupMemberApplyConfiguration) WithWithdrawn(value bool) *GroupMemberApplyConfiguration {
+	b.Withdrawn = &value
+	return b
+}
+
+// WithViewID sets the ViewID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ViewID field is set to the value of the last call.
+func (b *GroupMemberApplyConfiguration) WithViewID(value *ViewIDApplyConfiguration) *GroupMemberApplyConfiguration {
+	b.ViewID = value
+	return b
+}
+
+// WithReason sets the Reason field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Reason field is set to the value of the last call.
+func (b *GroupMemberApplyConfiguration) WithReason(value string) *GroupMemberApplyConfiguration {
+	b.Reason = &value
+	return b
+}
+
+// WithTime sets the Time field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Time field is set to the value of the last call.
+func (b *GroupMemberApplyConfiguration) WithTime(value v1.MicroTime) *GroupMemberApplyConfiguration {
+	b.Time = &value
 	return b
 }

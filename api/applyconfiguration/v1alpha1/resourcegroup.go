@@ -14,7 +14,8 @@ import (
 // ResourceGroupApplyConfiguration represents a declarative configuration of the ResourceGroup type for use
 // with apply.
 //
-// ResourceGroup is a set of resources that run together on one node and move as a whole.
+// ResourceGroup is a set of resources that run together on one node and move as a whole, or, in mode LoadBalanced, run together on
+// each of many nodes.
 type ResourceGroupApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata of the object.

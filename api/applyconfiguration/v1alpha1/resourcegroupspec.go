@@ -17,7 +17,8 @@ type ResourceGroupSpecApplyConfiguration struct {
 	Maintenance *bool `json:"maintenance,omitempty"`
 	// clusterName is the name of the Cluster that runs the group. It never changes.
 	ClusterName *string `json:"clusterName,omitempty"`
-	// mode says on how many nodes the group runs.
+	// mode says on how many nodes the group runs: on one at a time (Failover), or on every possible owner that may take it
+	// (LoadBalanced). It never changes.
 	Mode *apiv1alpha1.GroupMode `json:"mode,omitempty"`
 	// desiredState is what is wanted of the group.
 	DesiredState *apiv1alpha1.DesiredState `json:"desiredState,omitempty"`

@@ -21,12 +21,16 @@ type ResourceGroupStatusApplyConfiguration struct {
 	Owner *string `json:"owner,omitempty"`
 	// since is when state or owner last changed.
 	Since *v1.Time `json:"since,omitempty"`
-	// assignment says who owns the group.
+	// assignment says who owns the group. That of a group of mode LoadBalanced names no node: it keeps the highest epoch that was
+	// given to a member, and why.
 	Assignment *AssignmentApplyConfiguration `json:"assignment,omitempty"`
 	// epochFloor is the highest epoch that any agent or disk has reported for the group; the next epoch is above it (O7).
 	EpochFloor *int64 `json:"epochFloor,omitempty"`
-	// members are the nodes of a LoadBalanced group. Behaviour comes later.
+	// members are the nodes of a group of mode LoadBalanced, those that are still taking it offline included.
 	Members []GroupMemberApplyConfiguration `json:"members,omitempty"`
+	// membersOnline is how many of the members that are to have the group are Online, and how many there are, such as 2/3. Empty for
+	// mode Failover.
+	MembersOnline *string `json:"membersOnline,omitempty"`
 	// lastFailover is the group's latest unplanned move.
 	LastFailover *FailoverRecordApplyConfiguration `json:"lastFailover,omitempty"`
 	// lastMove is the group's latest planned move.
@@ -111,6 +115,14 @@ func (b *ResourceGroupStatusApplyConfiguration) WithMembers(values ...*GroupMemb
 		}
 		b.Members = append(b.Members, *values[i])
 	}
+	return b
+}
+
+// WithMembersOnline sets the MembersOnline field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MembersOnline field is set to the value of the last call.
+func (b *ResourceGroupStatusApplyConfiguration) WithMembersOnline(value string) *ResourceGroupStatusApplyConfiguration {
+	b.MembersOnline = &value
 	return b
 }
 

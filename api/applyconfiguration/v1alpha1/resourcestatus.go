@@ -12,13 +12,14 @@ import (
 // with apply.
 //
 // ResourceStatus is what is seen of a resource. The agent of its owner writes it; the manager writes the condition Accepted,
-// and Unknown at a higher epoch when the owner is dead.
+// and Unknown at a higher epoch when the owner is dead. In a group of mode LoadBalanced each agent writes its own entry of members, and
+// the manager sums them up in state and message.
 type ResourceStatusApplyConfiguration struct {
 	// observedGeneration is the generation of the spec that the status is about.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// state of the resource.
 	State *apiv1alpha1.ResourceState `json:"state,omitempty"`
-	// node is the name of the owner that reports.
+	// node is the name of the owner that reports; empty in a group of mode LoadBalanced.
 	Node *string `json:"node,omitempty"`
 	// epoch of the ownership that the status is about; it never falls (S5).
 	Epoch *int64 `json:"epoch,omitempty"`
@@ -34,6 +35,9 @@ type ResourceStatusApplyConfiguration struct {
 	OnlineSince *v1.MicroTime `json:"onlineSince,omitempty"`
 	// foreignReservation is the latest time that an operator had keys of another cluster or program removed from the disk.
 	ForeignReservation *ForeignClearingApplyConfiguration `json:"foreignReservation,omitempty"`
+	// members are what the resource is on each node of a group of mode LoadBalanced. The agent of a node writes that node's entry, and
+	// no other; the manager removes those of nodes that the group has left.
+	Members []ResourceMemberApplyConfiguration `json:"members,omitempty"`
 	// conditions tell the resource's health.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
@@ -121,6 +125,19 @@ func (b *ResourceStatusApplyConfiguration) WithOnlineSince(value v1.MicroTime) *
 // If called multiple times, the ForeignReservation field is set to the value of the last call.
 func (b *ResourceStatusApplyConfiguration) WithForeignReservation(value *ForeignClearingApplyConfiguration) *ResourceStatusApplyConfiguration {
 	b.ForeignReservation = value
+	return b
+}
+
+// WithMembers adds the given value to the Members field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Members field.
+func (b *ResourceStatusApplyConfiguration) WithMembers(values ...*ResourceMemberApplyConfiguration) *ResourceStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithMembers")
+		}
+		b.Members = append(b.Members, *values[i])
+	}
 	return b
 }
 

@@ -99,7 +99,7 @@ func mustBeUsable(t testing.TB, r *Result) {
 		}
 		// Only these are the CIB's own doing; anything else is a mistake of the import.
 		switch f.Reason {
-		case v1alpha1.ResourceReasonTypeNotSupported, v1alpha1.GroupReasonModeNotSupported, v1alpha1.ResourceReasonAddressInUse,
+		case v1alpha1.ResourceReasonTypeNotSupported, v1alpha1.ResourceReasonNotShareable, v1alpha1.ResourceReasonAddressInUse,
 			v1alpha1.ResourceReasonDiskInUse, v1alpha1.ResourceReasonNotAllowed:
 		default:
 			t.Errorf("the validation refuses what was imported: %s", f.Text())
