@@ -12,27 +12,32 @@ type filter struct {
 	refuses func(p *planner, g *groupState, n *nodeState) bool
 	// message is the sentence for the node, after its name; details may add to it which objects are involved.
 	message string
+	// ofNode says that the filter looks at the node alone, so that it says the same of every group.
+	ofNode bool
 }
 
 // keepFilters are mayKeep: a healthy group stays while none of them speaks. Class, capacity and preference are not among them, so
 // that editing those moves nothing that runs (A25).
 var keepFilters = []filter{
-	{model.ReasonNodeDown, nodeDown, "is not in the quorate view"},
-	{model.ReasonNodeDrained, nodeDrained, "is drained"},
-	{model.ReasonNotPossibleOwner, notPossibleOwner, "is not a possible owner of every resource of the group"},
-	{model.ReasonDiskNotVisible, diskHidden, "does not see a disk of the group"},
+	{model.ReasonNodeDown, nodeDown, "is not in the quorate view", true},
+	{model.ReasonNodeDrained, nodeDrained, "is drained", true},
+	{model.ReasonNotPossibleOwner, notPossibleOwner, "is not a possible owner of every resource of the group", false},
+	{model.ReasonDiskNotVisible, diskHidden, "does not see a disk of the group", false},
 }
 
 // takeFilters are what mayTake asks for in addition (A20, A22).
 var takeFilters = []filter{
-	{model.ReasonNodePaused, nodePaused, "is paused"},
-	{model.ReasonMaintenance, nodeInMaintenance, "is in maintenance"},
-	{model.ReasonNodeQuarantined, nodeQuarantined, "is quarantined"},
-	{model.ReasonAgentDisconnected, agentDisconnected, "does not reach the API server"},
-	{model.ReasonUnsafeFencing, unsafeFencing, "has nothing that would stop the group if it hung, and the cluster requires fencing"},
-	{model.ReasonInsufficientCapacity, noRoom, "has no room for the group's requests"},
-	{model.ReasonAntiAffinityConflict, antiAffinityConflict, "runs a group of the same anti-affinity class"},
+	{model.ReasonNodePaused, nodePaused, "is paused", true},
+	{model.ReasonMaintenance, nodeInMaintenance, "is in maintenance", true},
+	{model.ReasonNodeQuarantined, nodeQuarantined, "is quarantined", true},
+	{model.ReasonAgentDisconnected, agentDisconnected, "does not reach the API server", true},
+	{model.ReasonUnsafeFencing, unsafeFencing, "has nothing that would stop the group if it hung, and the cluster requires fencing", false},
+	{model.ReasonInsufficientCapacity, noRoom, "has no room for the group's requests", false},
+	{model.ReasonAntiAffinityConflict, antiAffinityConflict, "runs a group of the same anti-affinity class", false},
 }
+
+// groupFilters are those of both that look at the group too.
+var groupFilters = slices.DeleteFunc(slices.Concat(keepFilters, takeFilters), func(f filter) bool { return f.ofNode })
 
 func nodeDown(_ *planner, _ *groupState, n *nodeState) bool { return !n.member }
 func nodeDrained(_ *planner, _ *groupState, n *nodeState) bool {
@@ -71,6 +76,18 @@ func (p *planner) refusedBy(list []filter, g *groupState, n *nodeState) model.Re
 	return ""
 }
 
+// isOpen says that nothing which is true of the node for all groups keeps it from taking one.
+func (p *planner) isOpen(n *nodeState) bool {
+	for _, list := range [][]filter{keepFilters, takeFilters} {
+		for i := range list {
+			if list[i].ofNode && list[i].refuses(p, nil, n) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // mayTake says whether the group may be given to the node now.
 func (p *planner) mayTake(g *groupState, n *nodeState) bool {
 	return p.refusedBy(keepFilters, g, n) == "" && p.refusedBy(takeFilters, g, n) == ""
@@ -78,6 +95,9 @@ func (p *planner) mayTake(g *groupState, n *nodeState) bool {
 
 // refusals returns every reason for which the node may not take the group, and a sentence.
 func (p *planner) refusals(g *groupState, n *nodeState) (reasons []model.Reason, message string) {
+	if n.open && p.refusedBy(groupFilters, g, n) == "" {
+		return nil, "" // so it is for most nodes and groups
+	}
 	for _, list := range [][]filter{keepFilters, takeFilters} {
 		for i := range list {
 			if !list[i].refuses(p, g, n) {

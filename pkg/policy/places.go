@@ -64,6 +64,7 @@ func (p *planner) indexNodes() {
 	for i := range p.nodes {
 		p.nodes[i].index = i
 		p.nodes[i].measure()
+		p.nodes[i].open = p.isOpen(&p.nodes[i])
 		p.byName[p.nodes[i].Name] = i
 		p.byID[p.nodes[i].ID] = i
 	}

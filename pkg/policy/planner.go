@@ -63,6 +63,7 @@ type planner struct {
 	// residents are the groups on each node; nil until somebody needs them.
 	residents [][]int
 	todo      [steps][]int
+	scratch   scratch
 	result    Result
 }
 
@@ -77,6 +78,8 @@ type nodeState struct {
 	ghost bool
 	// domain is the index of the node's fault domain.
 	domain int
+	// open says that no filter which looks at the node alone speaks against it.
+	open bool
 	// limits are what the node has a limited amount of, by name.
 	limits []limit
 	// count is the number of groups on the node.

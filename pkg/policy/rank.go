@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/quorate/quorate/pkg/model"
@@ -157,7 +158,47 @@ func lowestID(_ *planner, _ *groupState, n *nodeState, _ *search) int64 { return
 // ranked is a node that may take the group, with its ranks.
 type ranked struct {
 	node *nodeState
-	by   [len(ranks)]int64
+	by   [maxRanks]int64
+}
+
+// maxRanks is as many ranks as there is room for; the rest are 0 for every node.
+const maxRanks = 12
+
+var _ [maxRanks - len(ranks)]struct{}
+
+// scratch is memory that every search of a plan uses again: a full placement is thousands of searches, each over all nodes.
+type scratch struct {
+	eligible []ranked
+	order    []int32
+	// telling are the ranks that are not the same for all: most are.
+	telling []int
+}
+
+// sorted returns the places of the nodes in eligible, best first. Numbers are sorted, since a ranked is large. What it returns is good
+// until the next search.
+func (s *scratch) sorted(eligible []ranked) []int32 {
+	s.eligible, s.order, s.telling = eligible, s.order[:0], s.telling[:0]
+	for i := range eligible {
+		s.order = append(s.order, int32(i))
+	}
+	for rank := range ranks {
+		for i := range eligible {
+			if eligible[i].by[rank] != eligible[0].by[rank] {
+				s.telling = append(s.telling, rank)
+				break
+			}
+		}
+	}
+	slices.SortFunc(s.order, func(a, b int32) int {
+		x, y := &eligible[a].by, &eligible[b].by
+		for _, rank := range s.telling {
+			if x[rank] != y[rank] {
+				return cmp.Compare(x[rank], y[rank])
+			}
+		}
+		return 0
+	})
+	return s.order
 }
 
 func (r ranked) compare(other ranked) int { return slices.Compare(r.by[:], other.by[:]) }
@@ -175,7 +216,7 @@ func (p *planner) find(g *groupState, s search) (*nodeState, []Candidate) {
 	if s.leaves() {
 		g.left = s.from
 	}
-	eligible := make([]ranked, 0, len(p.nodes))
+	eligible := p.scratch.eligible[:0]
 	var others []Candidate
 	for i := range p.nodes {
 		n := &p.nodes[i]
@@ -195,14 +236,15 @@ func (p *planner) find(g *groupState, s search) (*nodeState, []Candidate) {
 		}
 		eligible = append(eligible, p.rank(g, n, &s))
 	}
-	slices.SortFunc(eligible, ranked.compare)
+	order := p.scratch.sorted(eligible)
 	candidates := make([]Candidate, 0, len(eligible)+len(others))
-	for i, r := range eligible {
-		candidates = append(candidates, Candidate{Node: r.node.Name, ID: r.node.ID, Eligible: true, Rank: i + 1})
+	for i, at := range order {
+		n := eligible[at].node
+		candidates = append(candidates, Candidate{Node: n.Name, ID: n.ID, Eligible: true, Rank: i + 1})
 	}
 	candidates = append(candidates, others...)
 	if len(eligible) == 0 {
 		return nil, candidates
 	}
-	return eligible[0].node, candidates
+	return eligible[order[0]].node, candidates
 }
