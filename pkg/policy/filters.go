@@ -58,8 +58,14 @@ func nodeQuarantined(_ *planner, _ *groupState, n *nodeState) bool   { return n.
 func agentDisconnected(_ *planner, _ *groupState, n *nodeState) bool { return !n.Connected }
 func noRoom(_ *planner, g *groupState, n *nodeState) bool            { return !fits(g, n) }
 
+// unsafeFencing also keeps a group that has no resources yet from where not every resource could be stopped: what runs is not moved by
+// what is added to it (A25), and what is made after the group must not slip in.
 func unsafeFencing(p *planner, g *groupState, n *nodeState) bool {
-	return p.s.Cluster.RequireFencing && UnsafeFencing(g.Group, n.Node)
+	if !p.s.Cluster.RequireFencing {
+		return false
+	}
+	empty := g.ResourceCount == 0 && g.Mode != model.ModeLoadBalanced && !n.Watchdog && !n.PowerFencing
+	return empty || UnsafeFencing(g.Group, n.Node)
 }
 
 func antiAffinityConflict(p *planner, g *groupState, n *nodeState) bool {

@@ -34,51 +34,69 @@ spec:
 // longFence is a self-fence deadline that no test waits for.
 const longFence = 90 * time.Second
 
-// fence gives node-c power fencing with the lab's switch, by levels that are broken in the named ways ("" works), and the cluster the
-// self-fence timeout; a group of a process alone runs on node-c then. All of it goes at the end.
-func fence(t *testing.T, ctx context.Context, timeout time.Duration, levels ...string) {
+// setFencing gives node-c levels of power fencing, and the cluster a self-fence timeout.
+func setFencing(t *testing.T, ctx context.Context, timeout *metav1.Duration, require bool, levels []v1alpha1.FencingLevel) {
 	t.Helper()
-	set := func(ctx context.Context, timeout *metav1.Duration, levels []v1alpha1.FencingLevel) {
-		t.Helper()
-		var c v1alpha1.Cluster
-		must(t, cluster.Get(ctx, client.ObjectKey{Name: "demo"}, &c))
-		before := c.DeepCopy()
-		c.Spec.SelfFence.Timeout = timeout
-		must(t, cluster.Patch(ctx, &c, client.MergeFrom(before)))
-		var n v1alpha1.Node
-		must(t, cluster.Get(ctx, client.ObjectKey{Name: "node-c"}, &n))
-		was := n.DeepCopy()
-		n.Spec.Fencing = levels
-		must(t, cluster.Patch(ctx, &n, client.MergeFrom(was)))
-	}
 	var c v1alpha1.Cluster
 	must(t, cluster.Get(ctx, client.ObjectKey{Name: "demo"}, &c))
-	usual := c.Spec.SelfFence.Timeout
-	var list []v1alpha1.FencingLevel
-	for i, broken := range levels {
-		l := v1alpha1.FencingLevel{
-			Level: int32(i + 1), Driver: "fence_lab", Timeout: &metav1.Duration{Duration: 20 * time.Second},
-			Parameters: []v1alpha1.NameValue{{Name: "plug", Value: "node-c"}},
-		}
-		if broken != "" {
-			l.Parameters = append(l.Parameters, v1alpha1.NameValue{Name: "broken", Value: broken})
-			l.Timeout.Duration = 3 * time.Second
-		}
-		list = append(list, l)
-	}
-	set(ctx, &metav1.Duration{Duration: timeout}, list)
+	before := c.DeepCopy()
+	c.Spec.SelfFence.Timeout, c.Spec.RequireFencing = timeout, require
+	must(t, cluster.Patch(ctx, &c, client.MergeFrom(before)))
+	var n v1alpha1.Node
+	must(t, cluster.Get(ctx, client.ObjectKey{Name: "node-c"}, &n))
+	was := n.DeepCopy()
+	n.Spec.Fencing = levels
+	must(t, cluster.Patch(ctx, &n, client.MergeFrom(was)))
+}
+
+// afterwards has everything about fencing be as it was, and the group of a process gone, when the test ends.
+func afterwards(t *testing.T, ctx context.Context) {
+	t.Helper()
+	var c v1alpha1.Cluster
+	must(t, cluster.Get(ctx, client.ObjectKey{Name: "demo"}, &c))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), recovery)
 		defer cancel()
 		for _, object := range objects(t, lonely) {
 			must(t, client.IgnoreNotFound(cluster.Delete(ctx, object)))
 		}
-		set(ctx, usual, nil)
+		setFencing(t, ctx, c.Spec.SelfFence.Timeout, c.Spec.RequireFencing, nil)
 	})
+}
+
+// switchLevels are levels of fencing by the lab's switch, broken in the named ways ("" works).
+func switchLevels(broken ...string) []v1alpha1.FencingLevel {
+	var list []v1alpha1.FencingLevel
+	for i, how := range broken {
+		l := v1alpha1.FencingLevel{
+			Level: int32(i + 1), Driver: "fence_lab", Timeout: &metav1.Duration{Duration: 20 * time.Second},
+			Parameters: []v1alpha1.NameValue{{Name: "plug", Value: "node-c"}},
+		}
+		if how != "" {
+			l.Parameters = append(l.Parameters, v1alpha1.NameValue{Name: "broken", Value: how})
+			l.Timeout.Duration = 3 * time.Second
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// fence gives node-c power fencing with the lab's switch, by levels that are broken in the named ways ("" works), and the cluster the
+// self-fence timeout; a group of a process alone runs on node-c then. All of it goes at the end.
+func fence(t *testing.T, ctx context.Context, timeout time.Duration, levels ...string) {
+	t.Helper()
+	afterwards(t, ctx)
+	setFencing(t, ctx, &metav1.Duration{Duration: timeout}, false, switchLevels(levels...))
 	for _, object := range objects(t, lonely) {
 		must(t, cluster.Create(ctx, object))
 	}
 	must(t, cluster.WaitOnline(ctx, recovery, "lonely", "node-c"))
+	waitCanFence(t, ctx, len(levels))
+}
+
+// waitCanFence waits until the others can fence node-c by so many levels.
+func waitCanFence(t *testing.T, ctx context.Context, levels int) {
+	t.Helper()
 	for _, host := range []string{"node-a", "node-b"} {
 		must(t, observe.Wait(ctx, recovery, host+" can fence node-c", func(ctx context.Context) (bool, string, error) {
 			n, err := cluster.Node(ctx, host)
@@ -86,9 +104,9 @@ func fence(t *testing.T, ctx context.Context, timeout time.Duration, levels ...s
 				return false, "", err
 			}
 			can := slices.ContainsFunc(n.Status.Agent.CanFence, func(target v1alpha1.AgentFenceTarget) bool {
-				return target.Node == "node-c" && len(target.Levels) == len(levels)
+				return target.Node == "node-c" && len(target.Levels) == levels
 			})
-			return can == (len(levels) > 0), fmt.Sprintf("%+v, problems %+v", n.Status.Agent.CanFence, n.Status.Agent.Problems), nil
+			return can == (levels > 0), fmt.Sprintf("%+v, problems %+v", n.Status.Agent.CanFence, n.Status.Agent.Problems), nil
 		}))
 	}
 }
@@ -206,4 +224,67 @@ func TestConfirmOff(t *testing.T) {
 			must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-c"))
 		})
 	}
+}
+
+// A cluster that requires fencing places a group with neither disk nor address only where its power can be cut, and after the loss of
+// that host the self-fence deadline is no proof: the group waits while the fencing fails, until an operator vouches for the host.
+func TestRequireFencing(t *testing.T) {
+	ctx := begin(t)
+	afterwards(t, ctx)
+	setFencing(t, ctx, &metav1.Duration{Duration: 2 * time.Second}, true, nil)
+	for _, object := range objects(t, lonely) {
+		must(t, cluster.Create(ctx, object))
+	}
+	must(t, observe.Wait(ctx, recovery, "the group is refused everywhere", func(ctx context.Context) (bool, string, error) {
+		g, err := cluster.Group(ctx, "lonely")
+		if err != nil {
+			return false, "", err
+		}
+		refused := 0
+		for _, c := range g.Status.Candidates {
+			if !c.Eligible && slices.Contains(c.Reasons, v1alpha1.GroupReasonUnsafeFencing) {
+				refused++
+			}
+		}
+		return refused == 3 && (g.Status.Assignment == nil || g.Status.Assignment.Node == ""), fmt.Sprintf("%+v", g.Status), nil
+	}))
+
+	setFencing(t, ctx, &metav1.Duration{Duration: 2 * time.Second}, true, switchLevels("refuses"))
+	waitCanFence(t, ctx, 1)
+	must(t, cluster.WaitOnline(ctx, recovery, "lonely", "node-c"))
+	// A second host that may take it: an armed watchdog would do as well, which the lab does not have.
+	var n v1alpha1.Node
+	must(t, cluster.Get(ctx, client.ObjectKey{Name: "node-b"}, &n))
+	was := n.DeepCopy()
+	n.Spec.Fencing = switchLevels("")
+	n.Spec.Fencing[0].Parameters[0].Value = "node-b"
+	must(t, cluster.Patch(ctx, &n, client.MergeFrom(was)))
+	t.Cleanup(func() {
+		var n v1alpha1.Node
+		must(t, cluster.Get(context.Background(), client.ObjectKey{Name: "node-b"}, &n))
+		was := n.DeepCopy()
+		n.Spec.Fencing = nil
+		must(t, cluster.Patch(context.Background(), &n, client.MergeFrom(was)))
+	})
+	before, err := cluster.Node(ctx, "node-c")
+	must(t, err)
+	_, err = theLab.Kill(ctx, "node-c")
+	must(t, err)
+	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeDown, "node-c"))
+	time.Sleep(8 * time.Second) // the deadline of 2 s, the witness's wait and the margin are long over
+	r, err := cluster.Resource(ctx, "lonely-app")
+	must(t, err)
+	if r.Status.State == v1alpha1.ResourceOnline && r.Status.Node != "node-c" {
+		t.Fatalf("the process runs on %s without proof", r.Status.Node)
+	}
+	confirmed := before.DeepCopy()
+	confirmed.Annotations = map[string]string{
+		v1alpha1.ConfirmOffAnnotation: fmt.Sprint(before.Status.Generation), v1alpha1.ConfirmOffReasonAnnotation: "killed by the test", v1alpha1.ConfirmOffByAnnotation: "lab-operator",
+	}
+	must(t, cluster.Patch(ctx, confirmed, client.MergeFrom(before)))
+	if proof := proofOf(t, ctx); proof != v1alpha1.ProofManualConfirmation {
+		t.Errorf("the proof is %s", proof)
+	}
+	must(t, theLab.Start(ctx, "node-c"))
+	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-c"))
 }
