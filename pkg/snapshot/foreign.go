@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -49,24 +50,14 @@ func ForeignClearer(o *Objects, r *v1alpha1.Resource, only string) (node *v1alph
 	case view == nil:
 		return nil, "no quorate view of the cluster is reported, so nobody knows whether the disk is online"
 	}
-	group := o.Groups[at]
 	if online := onlineWith(o, disk, view); online != "" {
 		return nil, online
 	}
+	group := o.Groups[at]
 	owner := Assignment(group.Status.Assignment).Node
-	candidates := slices.Clone(o.Nodes)
-	slices.SortStableFunc(candidates, func(a, b *v1alpha1.Node) int {
-		switch {
-		case a.Name == owner && b.Name != owner:
-			return -1
-		case b.Name == owner && a.Name != owner:
-			return 1
-		}
-		return int(a.Status.ID) - int(b.Status.ID)
-	})
 	possible := PossibleOwners(o.ResourcesByGroup()[Key(group)])
 	var blind []string
-	for _, n := range candidates {
+	for _, n := range ownerFirst(o.Nodes, owner) {
 		if !view.Has(model.NodeID(n.Status.ID)) || only != "" && n.Name != only || possible != nil && !slices.Contains(possible, n.Name) {
 			continue
 		}
@@ -76,13 +67,30 @@ func ForeignClearer(o *Objects, r *v1alpha1.Resource, only string) (node *v1alph
 		}
 		return n, ""
 	}
-	if len(blind) > 0 {
-		return nil, fmt.Sprintf("%s cannot be seen on %s (status.agent.disks and problems of the Node say why)", disk, strings.Join(blind, ", "))
+	return nil, nobodyClears(disk, blind, only)
+}
+
+func nobodyClears(disk string, blind []string, only string) string {
+	switch {
+	case len(blind) > 0:
+		return fmt.Sprintf("%s cannot be seen on %s (status.agent.disks and problems of the Node say why)", disk, strings.Join(blind, ", "))
+	case only != "":
+		return fmt.Sprintf("node %s is not in the quorate view, or is no possible owner of the group", only)
 	}
-	if only != "" {
-		return nil, fmt.Sprintf("node %s is not in the quorate view, or is no possible owner of the group", only)
+	return "no possible owner of the group is in the quorate view"
+}
+
+// ownerFirst has the owner before the others, which are in the order of their ids.
+func ownerFirst(nodes []*v1alpha1.Node, owner string) []*v1alpha1.Node {
+	last := func(n *v1alpha1.Node) int {
+		if n.Name == owner {
+			return 0
+		}
+		return 1
 	}
-	return nil, "no possible owner of the group is in the quorate view"
+	return slices.SortedStableFunc(slices.Values(nodes), func(a, b *v1alpha1.Node) int {
+		return cmp.Or(cmp.Compare(last(a), last(b)), cmp.Compare(a.Status.ID, b.Status.ID))
+	})
 }
 
 // onlineWith names a resource on the same disk that serves, or is not offline yet, on a node of the view; "" when there is none. A start

@@ -20,21 +20,26 @@ func ClearingDone(before *v1alpha1.ForeignClearing, r *v1alpha1.Resource, nodes 
 			if c.UID != string(r.UID) || c.Time == nil {
 				continue
 			}
-			switch {
-			case c.Number != 0 && latest != nil && latest.Number == c.Number && latest.Node == n.Name && latest.State == v1alpha1.ClearingRequested:
-				done := latest.DeepCopy()
-				done.State, done.Message, done.Time = c.State, c.Message, c.Time
-				latest = done
-			case c.Number == 0 && len(c.Keys) > 0 && (latest == nil || latest.State != v1alpha1.ClearingRequested && latest.Time.Time.Before(c.Time.Time)):
-				done := &v1alpha1.ForeignClearing{
-					Number: 1, Keys: c.Keys, Node: n.Name, By: c.By, Reason: c.Reason, State: c.State, Message: c.Message, Time: c.Time,
-				}
-				if latest != nil {
-					done.Number = latest.Number + 1
-				}
-				latest = done
-			}
+			latest = clearingWith(latest, c, n.Name)
 		}
+	}
+	return latest
+}
+
+// clearingWith is what an agent's word makes of an act: the end of one that it was asked for, or a new one of its host's operator.
+func clearingWith(latest *v1alpha1.ForeignClearing, c *v1alpha1.AgentClearing, node string) *v1alpha1.ForeignClearing {
+	requested := latest != nil && latest.State == v1alpha1.ClearingRequested
+	switch {
+	case c.Number != 0 && requested && latest.Number == c.Number && latest.Node == node:
+		done := latest.DeepCopy()
+		done.State, done.Message, done.Time = c.State, c.Message, c.Time
+		return done
+	case c.Number == 0 && len(c.Keys) > 0 && !requested && (latest == nil || latest.Time.Time.Before(c.Time.Time)):
+		done := &v1alpha1.ForeignClearing{Number: 1, Keys: c.Keys, Node: node, By: c.By, Reason: c.Reason, State: c.State, Message: c.Message, Time: c.Time}
+		if latest != nil {
+			done.Number = latest.Number + 1
+		}
+		return done
 	}
 	return latest
 }
