@@ -21,14 +21,16 @@ import (
 	"github.com/quorate/quorate/controllers/quorumconfig"
 	"github.com/quorate/quorate/controllers/resource"
 	"github.com/quorate/quorate/controllers/resourcegroup"
+	"github.com/quorate/quorate/pkg/replay"
 )
 
 // showDelay is how long the controllers that only show things wait, so that a burst of events is one round for them and the group
 // controller has a failover's first moments, and the processor, for itself.
 const showDelay = 50 * time.Millisecond
 
-// Setup adds every controller to the manager. Namespace is that of the reporters' Leases.
-func Setup(ctx context.Context, mgr ctrl.Manager, namespace string) error {
+// Setup adds every controller to the manager. Namespace is that of the reporters' Leases; keep is given the inputs of decisions that move
+// something, nil keeps none.
+func Setup(ctx context.Context, mgr ctrl.Manager, namespace string, keep func(*replay.Record)) error {
 	signs := inventory.NewSigns(namespace, clock.RealClock{})
 	if err := listen(ctx, mgr, signs); err != nil {
 		return err
@@ -37,7 +39,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, namespace string) error {
 	reader := &inventory.Reader{Client: mgr.GetClient(), Liveness: signs}
 	recorder := mgr.GetEventRecorder(chronicle.Name)
 	now := clock.RealClock{}
-	groups := &resourcegroup.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
+	groups := &resourcegroup.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, Keep: keep}
 	nodes := &node.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
 	clusters := &cluster.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, NewID: newID}
 	quorum := &quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: now}

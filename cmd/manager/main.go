@@ -48,7 +48,9 @@ func command() *cobra.Command {
 	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", "0", "address of /healthz and /readyz; 0: none")
 	flags.BoolVar(&opts.LeaderElect, "leader-elect", true, "let one manager of several lead")
 	flags.StringVar(&level, "log-level", level, "debug, info, warn or error")
-	cmd.AddCommand(releaseCommand(&opts))
+	cmd.PersistentFlags().StringVar(&opts.DecisionsDir, "decisions-dir", "", "directory that keeps the inputs of decisions that moved something, for kubectl quorate explain --replay; empty: none")
+	flags.IntVar(&opts.DecisionsKeep, "decisions-keep", 100, "how many of them are kept")
+	cmd.AddCommand(releaseCommand(&opts), decisionsCommand(&opts))
 	return cmd
 }
 

@@ -43,6 +43,9 @@ type Options struct {
 	MetricsAddress string
 	ProbeAddress   string
 	LeaderElect    bool
+	// DecisionsDir is where the inputs of decisions are kept, the latest DecisionsKeep of them; empty keeps none.
+	DecisionsDir  string
+	DecisionsKeep int
 }
 
 // Run runs the manager until ctx ends. A manager that has lost its leadership starts anew in place: controllers cannot be stopped for
@@ -66,7 +69,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if err := controllers.Setup(ctx, mgr, opts.Namespace); err != nil {
+	if err := controllers.Setup(ctx, mgr, opts.Namespace, keeper(ctx, opts)); err != nil {
 		return err
 	}
 	err = mgr.Start(leading)

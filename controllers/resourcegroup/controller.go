@@ -16,6 +16,7 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/controllers/inventory"
 	"github.com/quorate/quorate/pkg/decision"
+	"github.com/quorate/quorate/pkg/replay"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
@@ -34,6 +35,8 @@ type Reconciler struct {
 	Clock     clock.PassiveClock
 	// ParallelWrites bounds how many groups are written at a time; 0 means 16. With 1 they are written in the order of the plan.
 	ParallelWrites int
+	// Keep is given the inputs of every round that moves something; nil keeps none. It must not wait.
+	Keep func(*replay.Record)
 
 	recent inventory.Recent[*v1alpha1.ResourceGroup]
 }
@@ -67,7 +70,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return outcomeOf(err)
 	}
 	round := decision.NewRound(o, r.Inventory.Liveness.HighestView(request.Name), now)
-	if err := r.write(ctx, round); err != nil {
+	err = r.write(ctx, round)
+	if r.Keep != nil && replay.Moves(round.Plan.Decisions) {
+		r.Keep(replay.New(round.Snapshot, round.Now, round.Plan.Decisions))
+	}
+	if err != nil {
 		return outcomeOf(err)
 	}
 	return ctrl.Result{RequeueAfter: round.Next()}, nil

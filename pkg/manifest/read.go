@@ -84,23 +84,26 @@ func Read(sources []Source, opts Options) (*Set, []Problem) {
 // readSource divides a source into documents.
 func (s *Set) readSource(source Source) {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(source.Content)))
-	offset := 0
+	offset, before := 0, 0
 	for {
 		text, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {
-			s.problem(Problem{File: source.Name, Message: err.Error()})
+			s.problem(Problem{File: source.Name, Line: before + 1, Message: err.Error()})
 			return
 		}
 		// The reader leaves out the separators, so where a document begins is looked up.
-		if at := bytes.Index(source.Content[offset:], bytes.TrimRight(text, "\n")); at >= 0 {
-			s.readDocument(source.Name, bytes.Count(source.Content[:offset+at], []byte("\n")), text)
-			offset += at + len(bytes.TrimRight(text, "\n"))
+		body := bytes.TrimRight(text, "\n")
+		if at := bytes.Index(source.Content[offset:], body); at >= 0 {
+			before += bytes.Count(source.Content[offset:offset+at], []byte("\n"))
+			s.readDocument(source.Name, before, text)
+			before += bytes.Count(body, []byte("\n"))
+			offset += at + len(body)
 			continue
 		}
-		s.readDocument(source.Name, 0, text)
+		s.readDocument(source.Name, before, text)
 	}
 }
 

@@ -1,6 +1,10 @@
 package model
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
 
 // GroupKey names a group.
 type GroupKey struct {
@@ -39,6 +43,42 @@ type Failback struct {
 	Start    int
 	End      int
 	Location *time.Location
+}
+
+// failbackJSON is a Failback whose Location is a name: a *time.Location has none of its own in JSON.
+type failbackJSON struct {
+	Policy           FailbackPolicy
+	Delay            time.Duration
+	HasStart, HasEnd bool
+	Start, End       int
+	Location         string `json:",omitempty"`
+}
+
+// MarshalJSON names the time zone.
+func (f Failback) MarshalJSON() ([]byte, error) {
+	out := failbackJSON{Policy: f.Policy, Delay: f.Delay, HasStart: f.HasStart, HasEnd: f.HasEnd, Start: f.Start, End: f.End}
+	if f.Location != nil {
+		out.Location = f.Location.String()
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON loads the time zone.
+func (f *Failback) UnmarshalJSON(text []byte) error {
+	var in failbackJSON
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	*f = Failback{Policy: in.Policy, Delay: in.Delay, HasStart: in.HasStart, HasEnd: in.HasEnd, Start: in.Start, End: in.End}
+	if in.Location == "" {
+		return nil
+	}
+	location, err := time.LoadLocation(in.Location)
+	if err != nil {
+		return fmt.Errorf("time zone of a failback window: %w", err)
+	}
+	f.Location = location
+	return nil
 }
 
 // Group is a resource group as policy sees it: what is wanted, what is assigned, and what its owner reports.
