@@ -173,8 +173,29 @@ func (k *checker) began(inst *instance) {
 // holds says that the node's record has the disk reserved: it may have lost it since, which it has to find out.
 func (k *checker) holds(n *node, r lifecycle.Resource) bool { return n.disks[r.UID].epoch > 0 }
 
+// stopping checks S6: what is taken offline in order is not needed by anything that is still there.
+func (k *checker) stopping(inst *instance) {
+	g := inst.node.agent.groups[inst.group]
+	if g == nil {
+		return
+	}
+	here := func(name string) bool {
+		return name != inst.name && slices.ContainsFunc(inst.node.all(), func(i *instance) bool { return i.name == name && i.life == inst.life })
+	}
+	for _, r := range g.desired.Resources {
+		for _, d := range r.DependsOn {
+			if here(r.Name) && slices.Contains(d.AnyOf, inst.name) && !slices.ContainsFunc(d.AnyOf, here) {
+				k.c.Fail("S6: node %d stops %s while %s uses it", inst.node.id, inst.name, r.Name)
+			}
+		}
+	}
+}
+
 // ended checks S8: an outage, a restore or a crash of managers stops nothing.
 func (k *checker) ended(inst *instance, why string) {
+	if why == "offline" && inst.node.agent != nil {
+		k.stopping(inst)
+	}
 	if k.c.opts.APIOnly {
 		k.c.Fail("S8: %s on node %d ends (%s) although only the API has met faults", inst.name, inst.node.id, why)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -29,6 +30,8 @@ type Options struct {
 	Trace io.Writer
 	// APIOnly says that nothing but the API server and the managers meets faults: nothing may stop then (S8).
 	APIOnly bool
+	// Alternatives gives groups with an address a second one: either is enough for the process.
+	Alternatives bool
 }
 
 // Cluster is one simulated cluster with all that belongs to it.
@@ -209,9 +212,11 @@ func (c *Cluster) makeGroup(rng *rand.Rand, i int, ptpl bool) {
 		}))
 	}
 	if shape.address {
-		used = append(used, c.makeResource(name, "ip", v1alpha1.TypeIPAddress, v1alpha1.ResourceParameters{
-			IPAddress: &v1alpha1.IPAddress{Network: "lan", Address: fmt.Sprintf("10.0.1.%d/16", i+1)},
-		}))
+		ip := c.makeAddress(name, "ip", fmt.Sprintf("10.0.1.%d/16", i+1))
+		if c.opts.Alternatives {
+			ip += alternative + c.makeAddress(name, "ip2", fmt.Sprintf("10.0.2.%d/16", i+1))
+		}
+		used = append(used, ip)
 	}
 	if !shape.uses {
 		used = nil
@@ -221,12 +226,23 @@ func (c *Cluster) makeGroup(rng *rand.Rand, i int, ptpl bool) {
 	}, used...)
 }
 
+func (c *Cluster) makeAddress(group, name, address string) string {
+	return c.makeResource(group, name, v1alpha1.TypeIPAddress, v1alpha1.ResourceParameters{IPAddress: &v1alpha1.IPAddress{Network: "lan", Address: address}})
+}
+
+// alternative stands between the names of a dependency of which one is enough.
+const alternative = "|"
+
 func (c *Cluster) makeResource(group, name string, t v1alpha1.ResourceType, p v1alpha1.ResourceParameters, on ...string) string {
 	r := &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group + "-" + name}}
 	r.Spec = v1alpha1.ResourceSpec{
 		GroupName: group, Type: t, ResourceParameters: p, RetryPeriodOnFailure: &metav1.Duration{Duration: 3 * time.Second},
 	}
 	for _, d := range on {
+		if names := strings.Split(d, alternative); len(names) > 1 {
+			r.Spec.DependsOn = append(r.Spec.DependsOn, v1alpha1.Dependency{AnyOf: names})
+			continue
+		}
 		r.Spec.DependsOn = append(r.Spec.DependsOn, v1alpha1.Dependency{Name: d})
 	}
 	c.create(r)

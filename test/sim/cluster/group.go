@@ -42,7 +42,11 @@ func resourceOf(r *v1alpha1.Resource) lifecycle.Resource {
 		out.Kind = lifecycle.KindAddress
 	}
 	for _, d := range r.Spec.DependsOn {
-		out.DependsOn = append(out.DependsOn, lifecycle.On(d.Name))
+		if d.Name != "" {
+			out.DependsOn = append(out.DependsOn, lifecycle.On(d.Name))
+			continue
+		}
+		out.DependsOn = append(out.DependsOn, lifecycle.Dependency{AnyOf: d.AnyOf})
 	}
 	return out
 }

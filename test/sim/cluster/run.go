@@ -10,8 +10,10 @@ import (
 type Run struct {
 	Seed    uint64
 	APIOnly bool
-	Faults  []Fault
-	Trace   io.Writer
+	// Alternatives is as in Options.
+	Alternatives bool
+	Faults       []Fault
+	Trace        io.Writer
 }
 
 // Outcome is what a run has shown.
@@ -33,15 +35,15 @@ const (
 	settleLimit = 45 * time.Second
 )
 
-// SeedRun is the run of a seed. Every eighth is a storm of the API alone.
+// SeedRun is the run of a seed. Every eighth is a storm of the API alone, every third has alternatives among the dependencies.
 func SeedRun(seed uint64) Run {
 	apiOnly := seed%8 == 0
-	return Run{Seed: seed, APIOnly: apiOnly, Faults: Storm(seed, apiOnly, stormLength)}
+	return Run{Seed: seed, APIOnly: apiOnly, Alternatives: seed%3 == 0, Faults: Storm(seed, apiOnly, stormLength)}
 }
 
 // Do carries the run out.
 func (r Run) Do() Outcome {
-	c := New(Options{Seed: r.Seed, Trace: r.Trace, APIOnly: false})
+	c := New(Options{Seed: r.Seed, Trace: r.Trace, APIOnly: false, Alternatives: r.Alternatives})
 	defer c.Close()
 	c.Inject(r.Faults)
 	err := r.drive(c)

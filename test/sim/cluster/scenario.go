@@ -130,6 +130,9 @@ func (r Run) Scenario(err error) string {
 	if r.APIOnly {
 		b.WriteString(" api-only")
 	}
+	if r.Alternatives {
+		b.WriteString(" alternatives")
+	}
 	b.WriteString("\n")
 	for _, f := range r.Faults {
 		fmt.Fprintln(&b, f)
