@@ -62,5 +62,5 @@ func (p *planner) cameFrom(o *groupState, from int) bool {
 		return false
 	}
 	f := &o.Failures[last]
-	return f.Kind == model.FailureNode && f.Node == n.Name && f.Time.After(n.JoinedAt)
+	return f.Kind == model.FailureNode && f.Node == n.Name && !f.Time.Before(n.JoinedAt)
 }
