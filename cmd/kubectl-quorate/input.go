@@ -78,10 +78,10 @@ func (in *input) read(c *cobra.Command) (*snapshot.Objects, error) {
 		return nil, told(found)
 	}
 	for _, w := range warnings {
-		fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
+		c.PrintErrln("warning:", w)
 	}
 	if o.Quorum == nil {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: there is no QuorumConfig %q: NodeMajority is assumed; a real cluster does not form without one\n", cluster)
+		c.PrintErrf("warning: there is no QuorumConfig %q: NodeMajority is assumed; a real cluster does not form without one\n", cluster)
 	}
 	return o, nil
 }

@@ -52,7 +52,7 @@ func exitCode(err error) int {
 	if outcome, ok := errors.AsType[errOutcome](err); ok {
 		return int(outcome)
 	}
-	fmt.Fprintln(stderr, "quorate:", err)
+	_, _ = fmt.Fprintln(stderr, "quorate:", err) // there is nowhere else to tell it
 	if _, bad := errors.AsType[errInput](err); bad {
 		return whatif.ExitBadInput
 	}

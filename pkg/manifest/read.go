@@ -194,30 +194,8 @@ func (s *Set) readOurs(d document, kindName string) {
 		s.report(d, kindName, "kind", fmt.Sprintf("there is no kind %q in %s%s", kindName, v1alpha1.SchemeGroupVersion, nearest.Hint(kindName, slices.Collect(maps.Keys(all)))))
 		return
 	}
-	meta, _ := d.object["metadata"].(map[string]any)
-	n := name{kind: kindName}
-	n.name, _ = meta["name"].(string)
-	if other, found := meta["name"]; found && n.name == "" && other != "" {
-		s.report(d, kindName, "metadata.name", fmt.Sprintf("%v is a %T and no text: put it in quotation marks", other, other))
-		return
-	}
-	n.namespace, _ = meta["namespace"].(string)
-	switch {
-	case k.namespaced && n.namespace == "":
-		n.namespace = s.opts.Namespace
-		if meta != nil {
-			meta["namespace"] = n.namespace
-		}
-	case !k.namespaced && n.namespace != "":
-		s.report(d, n.String(), "metadata.namespace", "a "+kindName+" belongs to no namespace: leave it out")
-	}
-	if n.name == "" {
-		s.report(d, kindName, "metadata.name", "the object needs a name")
-		return
-	}
-	if bad := validation.IsDNS1123Subdomain(n.name); len(bad) > 0 {
-		why, _, _ := strings.Cut(bad[0], " (e.g.")
-		s.report(d, n.String(), "metadata.name", fmt.Sprintf("%q: %s", n.name, why))
+	n, ok := s.nameOf(d, k)
+	if !ok {
 		return
 	}
 	if earlier := s.entries[n]; earlier != nil {
@@ -235,6 +213,37 @@ func (s *Set) readOurs(d document, kindName string) {
 	if err := s.convert(s.entries[n]); err != nil {
 		s.report(d, n.String(), "", err.Error())
 	}
+}
+
+// nameOf is the name of the object; false means that it has none that can be used.
+func (s *Set) nameOf(d document, k *kind) (n name, ok bool) {
+	meta, _ := d.object["metadata"].(map[string]any)
+	n = name{kind: k.name}
+	n.name, _ = meta["name"].(string)
+	if other, found := meta["name"]; found && n.name == "" && other != "" {
+		s.report(d, k.name, "metadata.name", fmt.Sprintf("%v is a %T and no text: put it in quotation marks", other, other))
+		return n, false
+	}
+	n.namespace, _ = meta["namespace"].(string)
+	switch {
+	case k.namespaced && n.namespace == "":
+		n.namespace = s.opts.Namespace
+		if meta != nil {
+			meta["namespace"] = n.namespace
+		}
+	case !k.namespaced && n.namespace != "":
+		s.report(d, n.String(), "metadata.namespace", "a "+k.name+" belongs to no namespace: leave it out")
+	}
+	if n.name == "" {
+		s.report(d, k.name, "metadata.name", "the object needs a name")
+		return n, false
+	}
+	if bad := validation.IsDNS1123Subdomain(n.name); len(bad) > 0 {
+		why, _, _ := strings.Cut(bad[0], " (e.g.")
+		s.report(d, n.String(), "metadata.name", fmt.Sprintf("%q: %s", n.name, why))
+		return n, false
+	}
+	return n, true
 }
 
 func (s *Set) problem(p Problem) {

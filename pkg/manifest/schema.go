@@ -103,13 +103,7 @@ func (k *kind) admit(object, old map[string]any) field.ErrorList {
 // blocking says that the error keeps the rules from being tried, as in the API server: what they read may have another type, or be too
 // long for the time that they are given.
 func blocking(e *field.Error) bool {
-	switch e.Type {
-	case field.ErrorTypeNotSupported, field.ErrorTypeDuplicate, field.ErrorTypeInvalid, field.ErrorTypeForbidden, field.ErrorTypeNotFound, field.ErrorTypeInternal:
-		return false
-	case field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
-		return true
-	}
-	return true
+	return slices.Contains([]field.ErrorType{field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid}, e.Type)
 }
 
 func (k *kind) prune(object map[string]any) field.ErrorList {

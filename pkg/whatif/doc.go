@@ -10,6 +10,6 @@
 //
 // A node that goes down does so without notice; two that are named in one event go down at the same moment, so that the votes cannot
 // follow in between. A resource that fails has failed once: it is restarted in place while its restart.threshold allows, and past that
-// its group fails over; start and stop always succeed. Time passes only with wait and at. Lists of what is due then (failbacks, retries,
+// its group fails over; of a group of mode LoadBalanced it is the resource on the first of its nodes. Start and stop always succeed. Time passes only with wait and at. Lists of what is due then (failbacks, retries,
 // the end of a quarantine) are worked off in order.
 package whatif

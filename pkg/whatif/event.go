@@ -97,12 +97,7 @@ func (e *Event) parse(value string) (err error) {
 	case ResourceFail:
 		e.Namespace, e.Name, err = splitName(value)
 	case MoveGroup:
-		name, node, found := strings.Cut(value, ":")
-		if !found {
-			return fmt.Errorf("the node is missing")
-		}
-		e.Nodes = []string{node}
-		e.Namespace, e.Name, err = splitName(name)
+		err = e.parseMove(value)
 	case Apply:
 		e.File = value
 	case Delete:
@@ -116,9 +111,19 @@ func (e *Event) parse(value string) (err error) {
 			return fmt.Errorf("%q is no time with a zone, as RFC 3339 has them", value)
 		}
 	}
-	if err == nil && (slices.Contains(e.Nodes, "") || e.Name == "" && len(e.Nodes) == 0 && slices.Contains([]EventKind{ResourceFail, Delete}, e.Kind)) {
+	if err == nil && slices.Contains(e.Nodes, "") {
 		return fmt.Errorf("a name is empty")
 	}
+	return err
+}
+
+func (e *Event) parseMove(value string) (err error) {
+	name, node, found := strings.Cut(value, ":")
+	if !found {
+		return fmt.Errorf("the node is missing")
+	}
+	e.Nodes = []string{node}
+	e.Namespace, e.Name, err = splitName(name)
 	return err
 }
 

@@ -80,11 +80,13 @@ func (w *World) inStep(text string, do func() error) (Step, error) {
 	homes := w.homes()
 	placement, unplaced := w.picture(homes)
 	for _, key := range slices.SortedFunc(maps.Keys(before), compareKeys) {
-		if homes[key] == "" {
-			reason, message := w.lossOf(before[key], unplaced[key.String()])
-			w.step.lost(key, reason, message, w.stays(key))
+		if w.balanced(key) || len(homes[key]) > 0 {
+			continue
 		}
+		reason, message := w.lossOf(before[key][0], unplaced[key.String()])
+		w.step.lost(key, before[key][0], reason, message, w.stays(key))
 	}
+	w.rebalanced(before, homes)
 	step := Step{Event: text, Quorate: w.quorate, Actions: w.step.actions, Placement: placement, Unplaced: unplaced}
 	if step.Actions == nil {
 		step.Actions = []Action{}
@@ -106,7 +108,47 @@ func compareKeys(a, b model.GroupKey) int {
 // stays says that the group is still on its node, though not online.
 func (w *World) stays(key model.GroupKey) bool {
 	g := w.Group(key)
-	return g != nil && w.quorate && w.runner(g) != nil
+	return g != nil && w.quorate && len(w.runners(g)) > 0
+}
+
+func (w *World) balanced(key model.GroupKey) bool {
+	g := w.Group(key)
+	return g != nil && snapshot.Balanced(g) || w.step.changes[key] != nil
+}
+
+// rebalanced tells on which nodes groups of mode LoadBalanced have come online, and where they are not any more.
+func (w *World) rebalanced(before, homes map[model.GroupKey][]string) {
+	keys := map[model.GroupKey]bool{}
+	for _, m := range []map[model.GroupKey][]string{before, homes} {
+		for key := range m {
+			keys[key] = w.balanced(key)
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(keys), compareKeys) {
+		if !keys[key] {
+			continue
+		}
+		for _, node := range before[key] {
+			if !slices.Contains(homes[key], node) && w.step.last[key] != Fail {
+				w.step.add(w.memberLost(key, node), key)
+			}
+		}
+		for _, node := range homes[key] {
+			if !slices.Contains(before[key], node) {
+				w.step.add(Action{Group: key.String(), Action: Online, To: node, Reason: w.step.reasonOn(key, node), Message: w.step.notes[key]}, key)
+			}
+		}
+	}
+}
+
+// memberLost is a node on which a group of mode LoadBalanced is not online any more.
+func (w *World) memberLost(key model.GroupKey, node string) Action {
+	a := Action{Group: key.String(), Action: Offline, From: node}
+	a.Reason, a.Message = w.lossOf(node, Unplaced{Reason: w.step.reasonOn(key, node), Message: w.step.notes[key]})
+	if g := w.Group(key); g != nil && w.quorate && slices.ContainsFunc(w.runners(g), func(h *host) bool { return h.name == node }) {
+		a.Action, a.Reason, a.Message = Fail, string(model.ReasonResourceFailed), "a resource of the group has failed on "+node+"; its other nodes go on"
+	}
+	return a
 }
 
 // lossOf says why a group is not online any more where it was.
@@ -205,15 +247,19 @@ func (w *World) move(key model.GroupKey, target string) {
 // fail lets a resource fail once where it is online (A09 to A12). One that is not online cannot fail.
 func (w *World) fail(namespace, name string) {
 	for i, r := range w.objects.Resources {
-		if r.Namespace != namespace || r.Name != name || r.Status.State != v1alpha1.ResourceOnline {
+		if r.Namespace != namespace || r.Name != name {
 			continue
 		}
 		g := w.Group(snapshot.GroupKeyOf(r))
 		if g == nil {
 			return
 		}
-		if h := w.runner(g); h != nil && w.quorate {
-			w.failOn(i, g, h)
+		for _, h := range w.runners(g) {
+			// Of a group of mode LoadBalanced it fails on the first of its nodes.
+			if state, _ := stateOn(g, r, h); state == v1alpha1.ResourceOnline && w.quorate {
+				w.failOn(i, g, h)
+				return
+			}
 		}
 		return
 	}
@@ -222,8 +268,8 @@ func (w *World) fail(namespace, name string) {
 func (w *World) failOn(i int, g *v1alpha1.ResourceGroup, h *host) {
 	r := w.objects.Resources[i]
 	timing := snapshot.Timing(r, w.objects.Cluster)
-	recent, again := timing.Restart.InPlace(w.restarts[named(r)], w.now.Sub(w.begun))
-	w.restarts[named(r)] = recent
+	recent, again := timing.Restart.InPlace(w.restarts[failureKey(g, r, h)], w.now.Sub(w.begun))
+	w.restarts[failureKey(g, r, h)] = recent
 	action := Action{Group: snapshot.Key(g).String(), Action: Restart, From: h.name, To: h.name, Reason: string(model.ReasonResourceFailed)}
 	if again {
 		action.Message = fmt.Sprintf("resource %s failed on %s and is restarted there: restart %d of %d within %s", r.Name, h.name,
@@ -231,17 +277,17 @@ func (w *World) failOn(i int, g *v1alpha1.ResourceGroup, h *host) {
 		w.step.add(action, snapshot.Key(g))
 		return
 	}
-	w.setResource(i, v1alpha1.ResourceFailed, h.name, r.Status.Epoch)
+	w.setResource(g, i, v1alpha1.ResourceFailed, h, snapshot.AssignmentFor(g, h.name).Epoch)
 	if timing.Restart.Policy == lifecycle.RestartAlways {
 		l := h.local(string(g.UID))
 		l.Failing, l.FailedAt = r.Name, w.now
 		return
 	}
-	w.given[named(r)] = time.Time{}
+	w.given[failureKey(g, r, h)] = time.Time{}
 	action.Action, action.To = Fail, ""
 	action.Message = fmt.Sprintf("resource %s failed on %s and stays failed: its restart policy is %s", r.Name, h.name, timing.Restart.Policy)
 	if timing.RetryPeriod > 0 && timing.Restart.Policy != lifecycle.RestartNever {
-		w.given[named(r)] = w.now.Add(timing.RetryPeriod)
+		w.given[failureKey(g, r, h)] = w.now.Add(timing.RetryPeriod)
 		action.Message += ", and its restarts are used up"
 	}
 	w.step.add(action, snapshot.Key(g))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -14,24 +15,38 @@ import (
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
-// homes has the node of every group that is online. A group without resources counts as online where it is assigned, as it does for the
-// groups that depend on it.
-func (w *World) homes() map[model.GroupKey]string {
-	homes := map[model.GroupKey]string{}
+// homes has the nodes on which every group is online, in order. A group without resources counts as online where it is assigned, as it
+// does for the groups that depend on it.
+func (w *World) homes() map[model.GroupKey][]string {
+	homes := map[model.GroupKey][]string{}
 	if !w.quorate {
 		return homes
 	}
 	resources := w.objects.ResourcesByGroup()
 	for _, g := range w.objects.Groups {
-		h := w.runner(g)
-		if h == nil {
-			continue
-		}
-		if len(resources[snapshot.Key(g)]) == 0 || meta.IsStatusConditionTrue(g.Status.Conditions, v1alpha1.GroupConditionOnline) {
-			homes[snapshot.Key(g)] = h.name
+		key := snapshot.Key(g)
+		for _, h := range w.runners(g) {
+			if w.online(g, resources[key], h) {
+				homes[key] = append(homes[key], h.name)
+			}
 		}
 	}
 	return homes
+}
+
+// online says that every resource that is wanted is online on the host, and there is one, or that there are no resources at all.
+func (w *World) online(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, h *host) bool {
+	wanted := 0
+	for _, r := range resources {
+		if r.Spec.DesiredState == v1alpha1.DesiredOffline {
+			continue
+		}
+		wanted++
+		if state, epoch := stateOn(g, r, h); state != v1alpha1.ResourceOnline || epoch != snapshot.AssignmentFor(g, h.name).Epoch {
+			return false
+		}
+	}
+	return wanted > 0 && g.Status.FailedSince == nil || len(resources) == 0
 }
 
 // wanted says that the group is to be online.
@@ -40,13 +55,13 @@ func wanted(g *v1alpha1.ResourceGroup) bool {
 }
 
 // picture is a step's placement, and why what is missing is missing.
-func (w *World) picture(homes map[model.GroupKey]string) (map[string]string, map[string]Unplaced) {
+func (w *World) picture(homes map[model.GroupKey][]string) (map[string]string, map[string]Unplaced) {
 	placement, unplaced := map[string]string{}, map[string]Unplaced{}
 	var round *decision.Round
 	for _, g := range w.objects.Groups {
 		key := snapshot.Key(g)
-		if node, online := homes[key]; online {
-			placement[key.String()] = node
+		if nodes := homes[key]; len(nodes) > 0 {
+			placement[key.String()] = strings.Join(nodes, ",")
 			continue
 		}
 		if !wanted(g) {

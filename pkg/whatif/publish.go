@@ -7,6 +7,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/policy/standin"
+	"github.com/quorate/quorate/pkg/snapshot"
 	"github.com/quorate/quorate/pkg/status"
 )
 
@@ -25,8 +26,10 @@ func (w *World) publish() {
 	}
 	owned := map[string]int{}
 	for _, g := range o.Groups {
-		if a := g.Status.Assignment; a != nil && a.Node != "" {
-			owned[a.Node]++
+		for _, n := range o.Nodes {
+			if a := snapshot.AssignmentFor(g, n.Name); a != nil && a.Node == n.Name {
+				owned[n.Name]++
+			}
 		}
 	}
 	view := o.View()
@@ -140,8 +143,9 @@ func agentGroup(g *v1alpha1.ResourceGroup, l *standin.Local) v1alpha1.AgentGroup
 }
 
 // others says that a host that is up, other than this one, runs the group: an agent waits for it.
-func (w *World) others(h *host, uid string) bool {
-	return slices.ContainsFunc(w.hosts, func(o *host) bool {
+func (w *World) others(h *host, g *v1alpha1.ResourceGroup) bool {
+	uid := string(g.UID)
+	return !snapshot.Balanced(g) && slices.ContainsFunc(w.hosts, func(o *host) bool {
 		l := o.mine[uid]
 		return o != h && o.up && l != nil && l.Running > 0 && l.Generation == o.generation
 	})

@@ -12,15 +12,28 @@ import (
 type recorder struct {
 	actions []Action
 	// before is where each group was online when the step began.
-	before map[model.GroupKey]string
+	before map[model.GroupKey][]string
 	// chain has the decisions about a group since its last action: a planned move is a withdrawal and an assignment.
 	chain map[model.GroupKey][]*policy.Decision
 	// last is each group's latest action.
 	last map[model.GroupKey]Verb
+	// changes has why nodes of a group of mode LoadBalanced were added or withdrawn, and notes the latest decision's sentence.
+	changes map[model.GroupKey]map[string]model.Reason
+	notes   map[model.GroupKey]string
 }
 
-func newRecorder(before map[model.GroupKey]string) *recorder {
-	return &recorder{before: before, chain: map[model.GroupKey][]*policy.Decision{}, last: map[model.GroupKey]Verb{}}
+func (r *recorder) reasonOn(key model.GroupKey, node string) string {
+	if reason := r.changes[key][node]; reason != "" {
+		return string(reason)
+	}
+	return string(model.ReasonRestarted)
+}
+
+func newRecorder(before map[model.GroupKey][]string) *recorder {
+	return &recorder{
+		before: before, chain: map[model.GroupKey][]*policy.Decision{}, last: map[model.GroupKey]Verb{},
+		changes: map[model.GroupKey]map[string]model.Reason{}, notes: map[model.GroupKey]string{},
+	}
 }
 
 func (r *recorder) add(a Action, key model.GroupKey) {
@@ -43,6 +56,16 @@ func (r *recorder) decided(g *v1alpha1.ResourceGroup, d *policy.Decision) {
 		r.add(Action{Group: key.String(), Action: Fail, From: owner, Reason: string(d.Reason), Message: d.Note}, key)
 	case d.Kind == policy.FinishMove && d.Reason == model.ReasonMoveRefused:
 		r.add(Action{Group: key.String(), Action: Move, From: owner, To: owner, Reason: string(d.Reason), Message: d.Note}, key)
+	case d.Kind == policy.Balance:
+		if r.changes[key] == nil {
+			r.changes[key] = map[string]model.Reason{}
+		}
+		for _, c := range d.Changes {
+			if c.Kind != policy.DropMember {
+				r.changes[key][c.Node] = c.Reason
+			}
+		}
+		r.notes[key] = d.Note
 	case d.Kind == policy.Assign || d.Kind == policy.Withdraw:
 		r.chain[key] = append(r.chain[key], d)
 	}
@@ -87,9 +110,8 @@ func verbOf(d *policy.Decision, a *Action, did standin.Did) Verb {
 
 // lost adds the groups that were online before the step and are not after it, and of which nothing was told.
 // stays says that they are still on their nodes, but failed.
-func (r *recorder) lost(g model.GroupKey, reason, message string, stays bool) {
-	switch r.last[g] {
-	case Offline, Fail:
+func (r *recorder) lost(g model.GroupKey, from, reason, message string, stays bool) {
+	if last := r.last[g]; last == Offline || last == Fail {
 		return
 	}
 	for _, d := range r.chain[g] {
@@ -102,5 +124,5 @@ func (r *recorder) lost(g model.GroupKey, reason, message string, stays bool) {
 	if stays {
 		verb = Fail
 	}
-	r.add(Action{Group: g.String(), Action: verb, From: r.before[g], Reason: reason, Message: message}, g)
+	r.add(Action{Group: g.String(), Action: verb, From: from, Reason: reason, Message: message}, g)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/decision"
@@ -80,11 +81,11 @@ func (w *World) act() (acted bool) {
 			if !h.up || !h.reaches || !w.quorate {
 				continue
 			}
-			a := snapshot.Assignment(g.Status.Assignment)
+			a := snapshot.Assignment(snapshot.AssignmentFor(g, h.name))
 			if _, known := h.mine[string(g.UID)]; !known && !standin.Concerned(h.name, h.id, &a) {
 				continue
 			}
-			did := h.local(string(g.UID)).Look(h.name, h.member(), &a, w.others(h, string(g.UID)), false)
+			did := h.local(string(g.UID)).Look(h.name, h.member(), &a, w.others(h, g), false)
 			if did == standin.Nothing {
 				continue
 			}
@@ -112,25 +113,35 @@ func (w *World) resourcesOf() map[string][]int {
 func (w *World) changeResources(g *v1alpha1.ResourceGroup, h *host, did standin.Did, epoch int64, resources []int) {
 	for _, i := range resources {
 		r := w.objects.Resources[i]
-		name := named(r)
+		name := failureKey(g, r, h)
 		switch did {
 		case standin.Started, standin.Restarted:
 			delete(w.restarts, name)
 			delete(w.given, name)
-			w.setResource(i, w.wantedState(r), h.name, epoch)
+			w.setResource(g, i, w.wantedState(r), h, epoch)
 		case standin.Kept:
-			state := r.Status.State
+			state, _ := stateOn(g, r, h)
 			if _, gaveUp := w.given[name]; !gaveUp || state == "" {
 				state = w.wantedState(r)
 			}
-			w.setResource(i, state, h.name, epoch)
+			w.setResource(g, i, state, h, epoch)
 		case standin.Stopped, standin.Released:
-			if a := g.Status.Assignment; a == nil || a.Node == "" {
-				w.setResource(i, v1alpha1.ResourceOffline, h.name, r.Status.Epoch)
+			if a := g.Status.Assignment; snapshot.Balanced(g) || a == nil || a.Node == "" {
+				_, at := stateOn(g, r, h)
+				w.setResource(g, i, v1alpha1.ResourceOffline, h, at)
 			}
 		case standin.Proved, standin.Nothing:
 		}
 	}
+}
+
+// failureKey is under what the failures of a resource are counted: each node of a group of mode LoadBalanced counts its own.
+func failureKey(g *v1alpha1.ResourceGroup, r *v1alpha1.Resource, h *host) types.NamespacedName {
+	name := named(r)
+	if snapshot.Balanced(g) {
+		name.Name += "@" + h.name
+	}
+	return name
 }
 
 func (w *World) wantedState(r *v1alpha1.Resource) v1alpha1.ResourceState {
@@ -140,10 +151,34 @@ func (w *World) wantedState(r *v1alpha1.Resource) v1alpha1.ResourceState {
 	return v1alpha1.ResourceOnline
 }
 
-func (w *World) setResource(i int, state v1alpha1.ResourceState, node string, epoch int64) {
+// stateOn is what the host last said of the resource, and of which epoch.
+func stateOn(g *v1alpha1.ResourceGroup, r *v1alpha1.Resource, h *host) (v1alpha1.ResourceState, int64) {
+	if snapshot.Balanced(g) {
+		if said := snapshot.OnNode(r, h.name); said != nil {
+			return said.State, said.Epoch
+		}
+		return "", 0
+	}
+	if r.Status.Node != h.name {
+		return "", r.Status.Epoch
+	}
+	return r.Status.State, r.Status.Epoch
+}
+
+func (w *World) setResource(g *v1alpha1.ResourceGroup, i int, state v1alpha1.ResourceState, h *host, epoch int64) {
 	c := *w.objects.Resources[i]
-	c.Status.State, c.Status.Node, c.Status.Epoch = state, node, epoch
-	c.Status.LastTransitionTime = &metav1.MicroTime{Time: w.now}
+	now := &metav1.MicroTime{Time: w.now}
+	if snapshot.Balanced(g) {
+		said := v1alpha1.ResourceMember{Node: h.name, Epoch: epoch, State: state, LastTransitionTime: now}
+		c.Status.Members = slices.Clone(c.Status.Members)
+		if at := slices.IndexFunc(c.Status.Members, func(m v1alpha1.ResourceMember) bool { return m.Node == h.name }); at >= 0 {
+			c.Status.Members[at] = said
+		} else {
+			c.Status.Members = append(c.Status.Members, said)
+		}
+	} else {
+		c.Status.State, c.Status.Node, c.Status.Epoch, c.Status.LastTransitionTime = state, h.name, epoch, now
+	}
 	w.objects.Resources[i] = &c
 }
 
@@ -157,52 +192,54 @@ func (w *World) startEdited() (acted bool) {
 	for _, g := range w.objects.Groups {
 		groups[snapshot.Key(g).String()] = g
 	}
-	for i, r := range w.objects.Resources {
-		g := groups[snapshot.GroupKeyOf(r).String()]
+	for i := range w.objects.Resources {
+		g := groups[snapshot.GroupKeyOf(w.objects.Resources[i]).String()]
 		if g == nil {
 			continue
 		}
-		h := w.runner(g)
-		if h == nil {
-			continue
+		for _, h := range w.runners(g) {
+			acted = w.startOn(g, i, h) || acted
 		}
-		due, gaveUp := w.given[named(r)]
-		failing := h.local(string(g.UID)).Failing == r.Name
-		epoch := g.Status.Assignment.Epoch
-		current := r.Status.Epoch == epoch && r.Status.Node == h.name
-		switch {
-		case failing, gaveUp && (due.IsZero() || due.After(w.now)), current && r.Status.State == w.wantedState(r):
-			continue
-		case gaveUp:
-			delete(w.given, named(r))
-			delete(w.restarts, named(r))
-			w.step.add(Action{
-				Group: snapshot.Key(g).String(), Action: Restart, From: h.name, To: h.name, Reason: string(model.ReasonRetry),
-				Message: "resource " + r.Name + " is tried again after its retryPeriodOnFailure",
-			}, snapshot.Key(g))
-		case current && r.Status.State == v1alpha1.ResourceFailed:
-			continue // it had failed for good before the start
-		}
-		w.setResource(i, w.wantedState(r), h.name, epoch)
-		acted = true
 	}
 	return acted
 }
 
-// runner is the host that runs the group at the epoch of its assignment; nil when none does.
-func (w *World) runner(g *v1alpha1.ResourceGroup) *host {
-	a := g.Status.Assignment
-	if a == nil || a.Node == "" {
-		return nil
+// startOn is startEdited for one resource on one host that runs its group.
+func (w *World) startOn(g *v1alpha1.ResourceGroup, i int, h *host) bool {
+	r := w.objects.Resources[i]
+	due, gaveUp := w.given[failureKey(g, r, h)]
+	epoch := snapshot.AssignmentFor(g, h.name).Epoch
+	state, at := stateOn(g, r, h)
+	switch {
+	case h.local(string(g.UID)).Failing == r.Name, gaveUp && (due.IsZero() || due.After(w.now)), at == epoch && state == w.wantedState(r):
+		return false
+	case gaveUp:
+		delete(w.given, failureKey(g, r, h))
+		delete(w.restarts, failureKey(g, r, h))
+		w.step.add(Action{
+			Group: snapshot.Key(g).String(), Action: Restart, From: h.name, To: h.name, Reason: string(model.ReasonRetry),
+			Message: "resource " + r.Name + " is tried again after its retryPeriodOnFailure",
+		}, snapshot.Key(g))
+	case at == epoch && state == v1alpha1.ResourceFailed:
+		return false // it had failed for good before the start
 	}
-	h := w.host(a.Node)
-	if h == nil || !h.up || int64(h.generation) != a.Generation {
-		return nil
+	w.setResource(g, i, w.wantedState(r), h, epoch)
+	return true
+}
+
+// runners are the hosts that run the group at the epoch that they were given it at: one at most, but for mode LoadBalanced.
+func (w *World) runners(g *v1alpha1.ResourceGroup) []*host {
+	var hosts []*host
+	for _, h := range w.hosts {
+		a := snapshot.AssignmentFor(g, h.name)
+		if a == nil || a.Node != h.name || !h.up || int64(h.generation) != a.Generation {
+			continue
+		}
+		if l := h.mine[string(g.UID)]; l != nil && int64(l.Running) == a.Epoch {
+			hosts = append(hosts, h)
+		}
 	}
-	if l := h.mine[string(g.UID)]; l == nil || int64(l.Running) != a.Epoch {
-		return nil
-	}
-	return h
+	return hosts
 }
 
 // nextTime is when something is due although nothing happens; zero for never.
@@ -246,7 +283,8 @@ func (w *World) leave() bool {
 	left := false
 	w.objects.Nodes = slices.DeleteFunc(slices.Clone(w.objects.Nodes), func(n *v1alpha1.Node) bool {
 		if n.DeletionTimestamp == nil || slices.ContainsFunc(w.objects.Groups, func(g *v1alpha1.ResourceGroup) bool {
-			return g.Status.Assignment != nil && g.Status.Assignment.Node == n.Name
+			a := snapshot.AssignmentFor(g, n.Name)
+			return a != nil && (a.Node == n.Name || snapshot.Balanced(g))
 		}) {
 			return false
 		}

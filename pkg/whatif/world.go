@@ -93,7 +93,7 @@ func New(opts Options) *World {
 }
 
 // addHost makes the machine of a Node. One whose state is known from a view is up when it is a member of it; without that it is up.
-func (w *World) addHost(n *v1alpha1.Node, viewKnown bool) *host {
+func (w *World) addHost(n *v1alpha1.Node, viewKnown bool) {
 	h := &host{name: n.Name, id: model.NodeID(n.Status.ID), up: true, reaches: true, mine: map[string]*standin.Local{}}
 	h.generation = model.Generation(max(n.Status.Generation, 1))
 	if agent := n.Status.Agent; agent != nil {
@@ -107,7 +107,6 @@ func (w *World) addHost(n *v1alpha1.Node, viewKnown bool) *host {
 	}
 	w.hosts = append(w.hosts, h)
 	slices.SortFunc(w.hosts, func(a, b *host) int { return cmp.Compare(a.name, b.name) })
-	return h
 }
 
 func localOf(g *v1alpha1.AgentGroup, generation model.Generation) *standin.Local {
