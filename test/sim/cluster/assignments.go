@@ -28,7 +28,7 @@ func (a *agent) look(name string) {
 	if a.st.Acting && a.st.View != nil {
 		acting = a.st.View.ID
 	}
-	assignment := snapshot.Assignment(object.Status.Assignment)
+	assignment := snapshot.Assignment(snapshot.AssignmentFor(object, a.node.name))
 	at := lifecycle.Standing{Self: a.st.Self, Acting: acting, Since: a.since, Known: a.groups[uid] != nil}
 	if at.Known {
 		at.Obeyed = a.groups[uid].report.Running

@@ -79,7 +79,7 @@ func (k *checker) s1() {
 		}
 	}
 	for _, list := range byResource {
-		if len(list) < 2 {
+		if len(list) < 2 || shared(list[0]) {
 			continue
 		}
 		var harmful []*instance
@@ -142,10 +142,10 @@ func (k *checker) began(inst *instance) {
 		k.c.Fail("S5: %s of epoch %d is started by %v after %v", inst.name, inst.epoch, self, other)
 	}
 	k.starters[at] = self
-	if inst.epoch < k.highest[inst.group] {
-		k.c.Fail("S5: node %d starts %s of epoch %d after epoch %d", self.ID, inst.name, inst.epoch, k.highest[inst.group])
+	if inst.epoch < k.highest[ofNode(inst)] {
+		k.c.Fail("S5: node %d starts %s of epoch %d after epoch %d", self.ID, inst.name, inst.epoch, k.highest[ofNode(inst)])
 	}
-	k.highest[inst.group] = inst.epoch
+	k.highest[ofNode(inst)] = inst.epoch
 	g := inst.node.agent.groups[inst.group]
 	if g == nil {
 		return
@@ -219,11 +219,17 @@ func (k *checker) written(before, after client.Object) {
 		if old == nil || old.UID != after.UID {
 			return
 		}
+		k.membersWritten(old, after)
 		k.assigned(snapshot.Assignment(old.Status.Assignment), snapshot.Assignment(after.Status.Assignment), after)
 	case *v1alpha1.Resource:
-		if old, _ := before.(*v1alpha1.Resource); old != nil && old.UID == after.UID && after.Status.Epoch < old.Status.Epoch {
+		old, _ := before.(*v1alpha1.Resource)
+		if old == nil || old.UID != after.UID {
+			return
+		}
+		if after.Status.Epoch < old.Status.Epoch {
 			k.c.Fail("S5: the status of %s falls from epoch %d to %d", after.Name, old.Status.Epoch, after.Status.Epoch)
 		}
+		k.entriesWritten(old, after)
 	}
 }
 
@@ -240,10 +246,14 @@ func (k *checker) assigned(old, now model.Assignment, g *v1alpha1.ResourceGroup)
 		k.c.Fail("S5: epoch %d of %s is given to %v after %v", now.Epoch, g.Name, owner, other)
 	}
 	k.owners[at] = owner
-	// A manager may not have seen yet what an operator has only just changed.
+	k.possible(g, now.Node)
+}
+
+// possible is S7 for a node that is given a group. A manager may not have seen yet what an operator has only just changed.
+func (k *checker) possible(g *v1alpha1.ResourceGroup, node string) {
 	seen := k.c.Now()-k.c.edited[g.Name] > 4*time.Second
-	if owners := snapshot.PossibleOwners(k.resources(g.Name)); seen && owners != nil && !slices.Contains(owners, now.Node) {
-		k.c.Fail("S7: %s is given to %s, which is not a possible owner", g.Name, now.Node)
+	if owners := snapshot.PossibleOwners(k.resources(g.Name)); seen && owners != nil && !slices.Contains(owners, node) {
+		k.c.Fail("S7: %s is given to %s, which is not a possible owner", g.Name, node)
 	}
 }
 
@@ -294,6 +304,12 @@ func (k *checker) settled() string {
 		g := k.c.api.group(name)
 		if g == nil || g.DeletionTimestamp != nil {
 			return name + " is being deleted"
+		}
+		if snapshot.Balanced(g) {
+			if missing := k.settledEverywhere(g); missing != "" {
+				return missing
+			}
+			continue
 		}
 		n, a := k.serving(name), snapshot.Assignment(g.Status.Assignment)
 		switch {

@@ -179,6 +179,9 @@ func (c *Cluster) makeObjects(rng *rand.Rand, ptpl bool) {
 	for i := range 1 + rng.IntN(4) {
 		c.makeGroup(rng, i, ptpl)
 	}
+	if rng.IntN(2) == 0 {
+		c.makeBalanced()
+	}
 }
 
 // shapes are what groups are made of: disks, whether there is an address, and whether the process uses them.

@@ -20,6 +20,7 @@ type publisher struct {
 	last     *v1alpha1.AgentStatus
 	at       time.Duration
 	written  map[string]v1alpha1.ResourceStatus
+	entries  map[string]v1alpha1.ResourceMember
 	renewed  time.Duration
 	reporter bool
 }
@@ -27,7 +28,9 @@ type publisher struct {
 // echoPatience is nodeagent's: how long an own write may take to show before the server is believed to have been set back.
 const echoPatience = 3 * time.Second
 
-func newPublisher() publisher { return publisher{written: map[string]v1alpha1.ResourceStatus{}} }
+func newPublisher() publisher {
+	return publisher{written: map[string]v1alpha1.ResourceStatus{}, entries: map[string]v1alpha1.ResourceMember{}}
+}
 
 func (p *publisher) kick(a *agent) {
 	if p.due || a.dead {
@@ -64,7 +67,7 @@ func (p *publisher) write(a *agent) {
 	if p.last != nil && !equality.Semantic.DeepEqual(known.Status.Agent, p.last) {
 		if wait := echoPatience - (n.c.Now() - p.at); wait <= 0 {
 			p.last = nil // the server was set back
-			p.written = map[string]v1alpha1.ResourceStatus{}
+			p.written, p.entries = map[string]v1alpha1.ResourceStatus{}, map[string]v1alpha1.ResourceMember{}
 		} else {
 			a.after(wait, func() { p.kick(a) })
 		}
@@ -185,6 +188,10 @@ func (p *publisher) writeResources(a *agent, g *group) {
 		if object == nil || string(object.UID) != r.UID {
 			continue
 		}
+		if g.name == balancedGroup {
+			p.writeEntry(a, g, r, object)
+			continue
+		}
 		before := object.Status
 		if last, ok := p.written[r.UID]; ok && last.Epoch >= before.Epoch {
 			before = last
@@ -227,7 +234,7 @@ func (a *agent) probe() {
 		a.reaches, a.probes = true, 0
 		n.cache.relist()
 		a.allDirty()
-		a.publisher.written = map[string]v1alpha1.ResourceStatus{}
+		a.publisher.written, a.publisher.entries = map[string]v1alpha1.ResourceStatus{}, map[string]v1alpha1.ResourceMember{}
 		a.tellReach()
 	case reached:
 		a.probes = 0
