@@ -183,7 +183,7 @@ type GroupReference struct {
 // +kubebuilder:resource:scope=Namespaced,shortName=rg,categories=quorate
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.status.owner`
-// +kubebuilder:printcolumn:name="Members",type=string,JSONPath=`.status.membersOnline`
+// +kubebuilder:printcolumn:name="Members",type=string,priority=1,JSONPath=`.status.membersOnline`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.since`
 // +kubebuilder:printcolumn:name="Last-Failover",type=date,JSONPath=`.status.lastFailover.time`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`

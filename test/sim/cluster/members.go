@@ -77,20 +77,23 @@ func (k *checker) entriesWritten(old, now *v1alpha1.Resource) {
 }
 
 // settledEverywhere is L1 and S9 for a balanced group: it is online on every node that may have it, as the API says too, and on no other.
+// A node in quarantine keeps it, and is not given it anew (A43).
 func (k *checker) settledEverywhere(g *v1alpha1.ResourceGroup) string {
 	resources := k.resources(g.Name)
 	possible := snapshot.PossibleOwners(resources)
 	var want, has []string
-	for _, n := range k.c.nodes {
-		if possible == nil || slices.Contains(possible, n.name) {
-			want = append(want, n.name)
-		}
-	}
 	for _, m := range snapshot.Members(g) {
 		if m.Withdrawn {
 			return fmt.Sprintf("%s is still withdrawn from %s at epoch %d (%s)", g.Name, m.Node, m.Epoch, m.Reason)
 		}
 		has = append(has, m.Node)
+	}
+	for _, n := range k.c.nodes {
+		object, _ := k.c.api.objects[ref{"Node", n.name}].(*v1alpha1.Node)
+		quarantined := object != nil && object.Status.Quarantine != nil && object.Status.Quarantine.Until != nil
+		if (possible == nil || slices.Contains(possible, n.name)) && (!quarantined || slices.Contains(has, n.name)) {
+			want = append(want, n.name)
+		}
 	}
 	slices.Sort(want)
 	slices.Sort(has)
