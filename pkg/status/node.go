@@ -31,7 +31,7 @@ type NodeFacts struct {
 	Owns int
 	// Members is how many groups of mode LoadBalanced have the node as a member. Every node may, so they make none Active.
 	Members int
-	Now  time.Time
+	Now     time.Time
 }
 
 // Node computes the status of a node that is alone in its cluster; see Nodes.
