@@ -55,23 +55,15 @@ func resourceReadiness(f *ResourceFacts) (metav1.ConditionStatus, string, string
 	if state == "" {
 		state = v1alpha1.ResourceOffline
 	}
-	sentence := string(state)
-	if st.Node != "" {
-		sentence += " on " + st.Node
-	}
-	switch {
-	case f.Group != nil && snapshot.Balanced(f.Group):
-		sentence = noteOr(st.Message, sentence) // it names the states and the nodes
-	case st.Message != "":
-		sentence += ": " + st.Message
-	}
+	shared := f.Group != nil && snapshot.Balanced(f.Group)
+	sentence := resourceSentence(st, state, shared)
 	switch {
 	case f.Resource.DeletionTimestamp != nil:
 		return metav1.ConditionFalse, v1alpha1.GroupReasonDeleting, "the resource goes offline before it is deleted"
 	case state == v1alpha1.ResourceUnknown || f.View == nil && st.State != "":
 		return metav1.ConditionUnknown, v1alpha1.ReasonUnknown, sentence
-	case f.View != nil && f.Group != nil && snapshot.Balanced(f.Group) && !everywhere(f, wanted):
-		return metav1.ConditionFalse, string(state), noteOr(st.Message, sentence)
+	case shared && f.View != nil && !everywhere(f, wanted):
+		return metav1.ConditionFalse, string(state), sentence
 	case state == wanted:
 		return metav1.ConditionTrue, v1alpha1.ReasonReady, sentence
 	case st.Reason != "":
@@ -79,4 +71,19 @@ func resourceReadiness(f *ResourceFacts) (metav1.ConditionStatus, string, string
 	default:
 		return metav1.ConditionFalse, string(state), sentence
 	}
+}
+
+// resourceSentence says in which state the resource is where. The message of one that several nodes have says it itself.
+func resourceSentence(st *v1alpha1.ResourceStatus, state v1alpha1.ResourceState, shared bool) string {
+	sentence := string(state)
+	if shared {
+		return noteOr(st.Message, sentence)
+	}
+	if st.Node != "" {
+		sentence += " on " + st.Node
+	}
+	if st.Message != "" {
+		sentence += ": " + st.Message
+	}
+	return sentence
 }

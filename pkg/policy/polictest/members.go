@@ -58,13 +58,10 @@ func (w *World) runner(g *group, named []string) (*host, error) {
 // checkMembers checks a change of a balanced group's members: epochs that were never given out (S5), a member withdrawn only for a
 // reason, an entry dropped only by proof (O2, O11), nodes that may take the group (S7, A22).
 func checkMembers(s *model.Snapshot, g *model.Group, d policy.Decision, report reporter) {
-	known := max(g.Assignment.Epoch, g.EpochFloor)
-	for _, r := range g.Reports {
-		known = max(known, r.Running, r.Released, r.Floor, r.Proven)
-	}
+	known := knownBefore(g)
 	before, after := map[string]model.GroupMember{}, map[string]model.GroupMember{}
 	for _, m := range g.Members {
-		known, before[m.Node] = max(known, m.Epoch), m
+		before[m.Node] = m
 	}
 	epochs := map[model.Epoch]bool{}
 	for _, m := range d.Members {
@@ -88,6 +85,11 @@ func checkMembers(s *model.Snapshot, g *model.Group, d policy.Decision, report r
 			checkJoining(s, g, m, report)
 		}
 	}
+	checkDropped(s, g, before, after, report)
+}
+
+// checkDropped is O11 for members: an entry goes only by proof.
+func checkDropped(s *model.Snapshot, g *model.Group, before, after map[string]model.GroupMember, report reporter) {
 	for node, m := range before {
 		if n, ok := after[node]; ok && n.ID == m.ID && n.Generation == m.Generation {
 			continue
@@ -96,6 +98,18 @@ func checkMembers(s *model.Snapshot, g *model.Group, d policy.Decision, report r
 			report("O11", "%s.%d@%d left the members without proof", m.Node, m.Generation, m.Epoch)
 		}
 	}
+}
+
+// knownBefore is the highest epoch that anybody knows of for the group.
+func knownBefore(g *model.Group) model.Epoch {
+	known := max(g.Assignment.Epoch, g.EpochFloor)
+	for _, r := range g.Reports {
+		known = max(known, r.Running, r.Released, r.Floor, r.Proven)
+	}
+	for _, m := range g.Members {
+		known = max(known, m.Epoch)
+	}
+	return known
 }
 
 // checkJoining checks a node that is given the group, or is given it again.

@@ -113,11 +113,8 @@ func groupEvent(w *World, g *group, h *host, rng *rand.Rand) string {
 	n := g.Key.Name
 	switch rng.IntN(8) {
 	case 0, 1:
-		if g.Assignment.Node != "" && slices.Contains(w.Runners(g), g.Assignment.Node) {
-			return "fail " + n + " app"
-		}
-		if g.Mode == model.ModeLoadBalanced && slices.Contains(w.Runners(g), h.Name) {
-			return "fail " + n + " app " + h.Name
+		if line := failure(w, g, h); line != "" {
+			return line
 		}
 	case 2, 3:
 		return "move " + n + " " + pick(rng, "best", h.Name)
@@ -132,11 +129,23 @@ func groupEvent(w *World, g *group, h *host, rng *rand.Rand) string {
 			return fmt.Sprintf("report %s %s floor=%d", n, h.Name, e+rng.IntN(3))
 		}
 	case 7:
-		if len(g.history) > 0 && (g.Assignment.Node != "" || g.Mode == model.ModeLoadBalanced) && rng.IntN(3) == 0 {
+		if len(g.history) > 0 && (g.Assignment.Node != "" || len(g.Members) > 0) && rng.IntN(3) == 0 {
 			return fmt.Sprintf("restore %s %d", n, g.history[rng.IntN(len(g.history))].Epoch)
 		}
 	}
 	return "tick 1m"
+}
+
+// failure is the command for a resource that fails where the group runs, on the host if that is one of many; "" when it runs nowhere.
+func failure(w *World, g *group, h *host) string {
+	runners := w.Runners(g)
+	switch {
+	case g.Mode == model.ModeLoadBalanced && slices.Contains(runners, h.Name):
+		return "fail " + g.Key.Name + " app " + h.Name
+	case g.Assignment.Node != "" && slices.Contains(runners, g.Assignment.Node):
+		return "fail " + g.Key.Name + " app"
+	}
+	return ""
 }
 
 func knownTo(w *World, g *group) model.Epoch {
