@@ -3,7 +3,8 @@
 # fuzzing, and three more rounds of the lab.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
-export KUBEBUILDER_ASSETS="$BIN/controlplane" QUORATE_BIN="$BIN"
+# QUORATE_TEST_FULL lets the misfortunes of test/e2e last longer.
+export KUBEBUILDER_ASSETS="$BIN/controlplane" QUORATE_BIN="$BIN" QUORATE_TEST_FULL=1
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo -E env "PATH=$PATH")
 

@@ -126,6 +126,9 @@ func (b *bench) home(ctx context.Context) error {
 	if err := b.cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-a", "node-b", "node-c"); err != nil {
 		return err
 	}
+	if err := b.cluster.Forgive(ctx, recovery, "node-a", "node-b", "node-c"); err != nil {
+		return err
+	}
 	for group, node := range map[string]string{"shop": "node-a", "news": "node-b"} {
 		if err := b.cluster.WaitOnline(ctx, recovery, group, ""); err != nil {
 			return err
@@ -253,15 +256,18 @@ func (b *bench) processKill(ctx context.Context) error {
 	return nil
 }
 
-// idle counts the writes of a cluster to which nothing happens.
+// idle counts the writes of a cluster to which nothing happens, and what its agents cost.
 func (b *bench) idle(ctx context.Context) error {
 	if err := b.home(ctx); err != nil {
 		return err
 	}
 	time.Sleep(3 * time.Second)
 	const watched = 10 * time.Second
-	writes, err := b.cluster.CountWrites(ctx, watched)
-	if err != nil {
+	var writes map[string]int
+	if err := b.idleAgents(ctx, func() (err error) {
+		writes, err = b.cluster.CountWrites(ctx, watched)
+		return err
+	}); err != nil {
 		return err
 	}
 	fmt.Fprintf(b.Out, "\nAPI writes of an idle cluster in %s, by object:\n", watched)

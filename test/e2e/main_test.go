@@ -170,6 +170,9 @@ func home(ctx context.Context) error {
 	if err := cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, hosts...); err != nil {
 		return err
 	}
+	if err := cluster.Forgive(ctx, recovery, hosts...); err != nil {
+		return err
+	}
 	for _, s := range []site{shop, news} {
 		if err := cluster.WaitOnline(ctx, recovery, s.group, ""); err != nil {
 			return err

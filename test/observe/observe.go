@@ -180,6 +180,35 @@ func (c *Cluster) WaitNodes(ctx context.Context, limit time.Duration, state v1al
 	})
 }
 
+// Forgive ends the quarantine of nodes and forgets their exits, as an operator does: who breaks hosts on purpose has no use for it. It
+// returns when the managers have done so.
+func (c *Cluster) Forgive(ctx context.Context, limit time.Duration, names ...string) error {
+	return Wait(ctx, limit, "the exits of qnodes "+strings.Join(names, ", ")+" are forgiven", func(ctx context.Context) (bool, string, error) {
+		pending := ""
+		for _, name := range names {
+			n, err := c.Node(ctx, name)
+			if err != nil {
+				return false, "", err
+			}
+			if _, asked := n.Annotations[v1alpha1.ClearQuarantineAnnotation]; asked {
+				pending = name
+				continue
+			}
+			exits, q := n.Status.UngracefulExits, n.Status.Quarantine
+			if len(exits) == 0 || q != nil && q.Until == nil && q.ClearedAt != nil && !exits[len(exits)-1].After(q.ClearedAt.Time) {
+				continue
+			}
+			pending = name
+			before := n.DeepCopy()
+			metav1.SetMetaDataAnnotation(&n.ObjectMeta, v1alpha1.ClearQuarantineAnnotation, fmt.Sprintf("yes/%d", time.Now().UnixNano()))
+			if err := c.Patch(ctx, n, client.MergeFrom(before)); err != nil {
+				return false, "", fmt.Errorf("clearing the quarantine of %s: %w", name, err)
+			}
+		}
+		return pending == "", pending + " is not forgiven yet", nil
+	})
+}
+
 // Annotate sets (or, with an empty value, removes) an annotation of a group.
 func (c *Cluster) Annotate(ctx context.Context, group, key, value string) error {
 	g, err := c.Group(ctx, group)

@@ -54,8 +54,9 @@ func System(ctx context.Context, k Kubectl, configDir, cluster string) error {
 	return k.Run(ctx, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 }
 
-// template holds what an installation makes by hand: a namespace for groups, and the key that agents share. The role makes a lab
-// whose cluster is not called demo work like one that is.
+// template holds what an installation makes by hand: a namespace for groups, and the key that agents share. The first role makes a lab
+// whose cluster is not called demo work like one that is; with the second the lab's operator may replace the key, which elsewhere is an
+// act of who administers the Kubernetes cluster.
 const template = `apiVersion: v1
 kind: Namespace
 metadata: {name: SAMPLES}
@@ -77,6 +78,19 @@ metadata: {name: lab-heartbeat-key, namespace: SYSTEM}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab-heartbeat-key}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "quorate:agents"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: lab-key-rotation, namespace: SYSTEM}
+rules:
+- {apiGroups: [""], resources: [secrets], resourceNames: [CLUSTER-heartbeat-key], verbs: [get, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: lab-key-rotation, namespace: SYSTEM}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab-key-rotation}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "quorate:admins"}
 `
 
 // Manifests applies a file, a directory, or a directory with a kustomization, as the operator.
