@@ -24,6 +24,12 @@ const (
 	GroupReasonDeleting = "Deleting"
 	// GroupReasonNoEligibleNode surfaces when no node may take the group.
 	GroupReasonNoEligibleNode = "NoEligibleNode"
+	// GroupReasonInsufficientCapacity surfaces when only capacity keeps a node from taking the group.
+	GroupReasonInsufficientCapacity = "InsufficientCapacity"
+	// GroupReasonAntiAffinityConflict surfaces when only required anti-affinity does.
+	GroupReasonAntiAffinityConflict = "AntiAffinityConflict"
+	// GroupReasonWaitingForRoom surfaces while others leave to make room for the group.
+	GroupReasonWaitingForRoom = "WaitingForRoom"
 	// GroupReasonNoQuorum surfaces when no view with quorum reports.
 	GroupReasonNoQuorum = "NoQuorum"
 	// GroupReasonWaitingForStop surfaces while the old owner is being proven harmless.
@@ -38,6 +44,8 @@ const (
 	GroupReasonUnsafeFencing = "UnsafeFencing"
 	// GroupReasonNoPossibleOwner surfaces when the group's resources share no possible owner.
 	GroupReasonNoPossibleOwner = "NoPossibleOwner"
+	// GroupReasonTooLarge surfaces when the group asks for more than any node has.
+	GroupReasonTooLarge = "TooLarge"
 	// GroupReasonUnknownNode surfaces when the group names a node that the cluster does not have.
 	GroupReasonUnknownNode = "UnknownNode"
 	// GroupReasonResourceInvalid surfaces when a resource of the group is not accepted.

@@ -245,6 +245,8 @@ func TestEpochFloor(t *testing.T) {
 func TestBuild(t *testing.T) {
 	a, b := node("a", 1, view(7, 1, 1, 2)), node("b", 2, nil)
 	b.Spec.Capacity = v1alpha1.Quantities{"cpu": resource.MustParse("1500m")}
+	b.Spec.Reserved = v1alpha1.Quantities{"cpu": resource.MustParse("1")}
+	b.Spec.FaultDomain, b.Spec.ForceDrain = "rack1", true
 	b.Status.Agent.Disks = []v1alpha1.AgentDisk{{Device: "/array/1", Visible: false}}
 	a.Status.Agent.Groups = []v1alpha1.AgentGroup{{UID: "u", Epoch: 4, Released: 3, Floor: 9}, {UID: "other", Epoch: 99}}
 	o := &Objects{
@@ -257,6 +259,9 @@ func TestBuild(t *testing.T) {
 		t.Errorf("view %+v, restored %v", s.View, s.Restored)
 	}
 	if got := s.Nodes[1]; got.Capacity["cpu"] != 1500 || !got.HiddenDisks["/array/1"] || !got.Connected || !got.Reported {
+		t.Errorf("node b: %+v", got)
+	}
+	if got := s.Nodes[1]; got.Reserved["cpu"] != 1000 || got.FaultDomain != "rack1" || !got.ForceDrain {
 		t.Errorf("node b: %+v", got)
 	}
 	want := []model.OwnerReport{{Node: "a", ID: 1, Generation: 1, Running: 4, Released: 3, Floor: 9}}

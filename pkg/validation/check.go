@@ -38,6 +38,7 @@ var rules = []func(*scope) []Finding{
 	missingProviders,    // a name without an address, a share without a disk
 	unknownTimeZones,    // a failback window nobody can compute
 	withoutEffect,       // settings that the mode has no use for: a warning
+	neverFits,           // more than any node has: a warning
 	unknownNames,        // names of nodes and groups that are not there: a warning
 }
 

@@ -114,18 +114,6 @@ func setNode(h *host, k, v string) error {
 		h.FailbackOnResume = map[string]model.FailbackOnResume{
 			"none": model.ResumeNone, "immediate": model.ResumeImmediate, "policy": model.ResumePolicy,
 		}[v]
-	case "maintenance":
-		h.Maintenance = v == "yes"
-	case "quarantined":
-		h.Quarantined = v == "yes"
-	case "reported":
-		h.Reported = v == "yes"
-	case "guards":
-		h.GuardsAddresses = v == "yes"
-	case "power":
-		h.PowerFencing = v == "yes"
-	case "watchdog":
-		h.Watchdog = v == "yes"
 	case "hides":
 		h.HiddenDisks = map[string]bool{}
 		for _, d := range list(v) {
@@ -137,10 +125,15 @@ func setNode(h *host, k, v string) error {
 		return amounts(&h.Reserved, v)
 	case "domain":
 		h.FaultDomain = v
-	case "force-drain":
-		h.ForceDrain = v == "yes"
 	default:
-		return fmt.Errorf("a node has no setting %q", k)
+		yes := map[string]*bool{
+			"maintenance": &h.Maintenance, "quarantined": &h.Quarantined, "reported": &h.Reported, "guards": &h.GuardsAddresses,
+			"power": &h.PowerFencing, "watchdog": &h.Watchdog, "force-drain": &h.ForceDrain,
+		}[k]
+		if yes == nil {
+			return fmt.Errorf("a node has no setting %q", k)
+		}
+		*yes = v == "yes"
 	}
 	return nil
 }
