@@ -11,6 +11,8 @@ import (
 // The witness is looked at every interval. Its vote counts for W from the start of a look, and a challenger waits W' (R8, R4).
 const (
 	witnessIntervals = 3
+	// beforeMessage is which part of an interval before its next message the holder looks: time for the look and for a removal.
+	beforeMessage = 4
 	// reluctance is how many times W' a node waits that can serve no client, so that a side that can comes first (R8i).
 	reluctance = 4
 	// forgetAfter is how long a witness must be lost before a record takes its vote away (R8g).

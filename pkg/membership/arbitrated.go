@@ -59,6 +59,7 @@ func (m *Machine) witnessDid(now time.Duration, op WitnessOp, r WitnessResult) {
 			a.identity, a.registered = r.Identity, false // nothing that is known of another witness holds for this one
 		}
 		if r.Holder == m.witnessKey() {
+			a.next = max(now, m.nextDefence())
 			m.defend(now, r)
 		} else {
 			m.challenge(now, r)
@@ -95,6 +96,18 @@ func (m *Machine) defend(now time.Duration, r WitnessResult) {
 	if len(a.victims) == 0 {
 		m.renewWitness(now)
 	}
+}
+
+// nextDefence is when the holder looks again: about an interval after the last look, a part of one before its next message. What a
+// message tells of the vote is what is left of it then; were the look to come just after each message, that would be an interval less.
+func (m *Machine) nextDefence() time.Duration {
+	interval := m.cfg.Interval
+	earliest := m.a.issued + interval/2
+	wait := (m.v.NextBeat - interval/beforeMessage - earliest) % interval
+	if wait < 0 {
+		wait += interval
+	}
+	return earliest + wait
 }
 
 // renewWitness counts the vote from the start of the last look, once what is written on the witness is known here.

@@ -275,3 +275,29 @@ func TestPrevent(t *testing.T) {
 		t.Error("a node that has joined is still prevented")
 	}
 }
+
+// TestDiskOnlyLeasesLast: where the witness alone votes, the others count its vote from the holder's messages. Whatever the distance of
+// its messages from its looks was at the beginning, what is left of the vote never gets so short that one late message ends it.
+func TestDiskOnlyLeasesLast(t *testing.T) {
+	const enough = 150 * time.Millisecond
+	for seed := range uint64(60) {
+		w := calmWorld(t, Options{Seed: seed, Nodes: 2, WitnessOnly: true, Drift: true})
+		run(t, w, 2*time.Second)
+		holder := w.holder()
+		other := w.Host(3 - holder)
+		// News are told at once, and the next message is an interval later: so the distances are all there are.
+		run(t, w, time.Duration(seed)*4*time.Millisecond)
+		w.Host(holder).SetReachesAPI(true)
+		run(t, w, time.Duration(seed*7%60)*4*time.Millisecond)
+		other.SetReachesAPI(true)
+		run(t, w, 2*time.Second)
+		least := time.Hour
+		for range 400 {
+			run(t, w, 10*time.Millisecond)
+			least = min(least, other.truly(other.Status().KeepingUntil)-w.Now())
+		}
+		if least < enough {
+			t.Errorf("seed %d: node %d holds the witness, and node %d came within %v of the end of its lease", seed, holder, other.id, least)
+		}
+	}
+}
