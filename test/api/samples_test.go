@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -35,6 +37,11 @@ func TestSamplesAreAccepted(t *testing.T) {
 				} else if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, typed, true); err != nil {
 					t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
 				}
+			}
+			if tc.namespace != "" {
+				namespace := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": tc.namespace}}}
+				namespace.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
+				create(t, admin, namespace)
 			}
 			create(t, mustClientAs(t, "lab-operator", "quorate:admins"), objects...)
 		})
