@@ -24,6 +24,8 @@ import (
 	"github.com/quorate/quorate/controllers/quorumconfig"
 	"github.com/quorate/quorate/controllers/resource"
 	"github.com/quorate/quorate/controllers/resourcegroup"
+	"github.com/quorate/quorate/pkg/replay"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 // ErrCrash is what a write answers at which the test lets the manager die.
@@ -43,6 +45,8 @@ type World struct {
 	Writes atomic.Int64
 	// CrashAt is the number of the write at which the manager dies, counted from the last NewManager; 0 for never.
 	CrashAt int64
+	// Kept are the inputs of the rounds that moved something, newest last.
+	Kept []*replay.Record
 	// Hosts are the agents, by node.
 	Hosts map[string]*Host
 
@@ -94,7 +98,9 @@ func (w *World) NewManager() {
 	ids := 0
 	newID := func() string { ids++; return fmt.Sprintf("%016x", ids) }
 	w.reconcilers = []reconcile.Reconciler{
-		&resourcegroup.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
+		&resourcegroup.Reconciler{
+			Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock, Keep: func(r *replay.Record) { w.Kept = append(w.Kept, r) },
+		},
 		&node.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
 		&cluster.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock, NewID: newID},
 		&quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: w.Clock},
@@ -141,6 +147,17 @@ func (w *World) counted() interceptor.Funcs {
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	}
+}
+
+// Objects are what the controllers would read now.
+func (w *World) Objects() *snapshot.Objects {
+	w.T.Helper()
+	reader := &inventory.Reader{Client: w.Env.Manager, Liveness: w}
+	o, err := reader.Read(w.T.Context(), w.Name)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return o
 }
 
 // Fresh implements inventory.Liveness.
