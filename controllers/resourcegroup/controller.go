@@ -3,6 +3,7 @@ package resourcegroup
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,7 +39,14 @@ type Reconciler struct {
 	// Keep is given the inputs of every round that moves something; nil keeps none. It must not wait.
 	Keep func(*replay.Record)
 
-	recent inventory.Recent[*v1alpha1.ResourceGroup]
+	recent   inventory.Recent[*v1alpha1.ResourceGroup]
+	memories sync.Map // *decision.Memory by the cluster's name
+}
+
+// memory is what is remembered of the cluster's last round. One round at a time is made of a cluster.
+func (r *Reconciler) memory(cluster string) *decision.Memory {
+	m, _ := r.memories.LoadOrStore(cluster, &decision.Memory{})
+	return m.(*decision.Memory)
 }
 
 // SetupWithManager starts the reconciler with the manager. Nothing delays it: it is on the path of a failover.
@@ -69,14 +77,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.removeBegunMoves(ctx, o); err != nil {
 		return outcomeOf(err)
 	}
-	round := decision.NewRound(o, r.Inventory.Liveness.HighestView(request.Name), now)
+	highestView := r.Inventory.Liveness.HighestView(request.Name)
+	memory := r.memory(request.Name)
+	round := memory.Round(o, highestView, now)
 	err = r.write(ctx, round)
 	if r.Keep != nil && replay.Moves(round.Plan.Decisions) {
 		r.Keep(replay.New(round.Snapshot, round.Now, round.Plan.Decisions))
 	}
 	if err != nil {
+		memory.Forget()
 		return outcomeOf(err)
 	}
+	memory.Keep(round, highestView)
 	return ctrl.Result{RequeueAfter: round.Next()}, nil
 }
 

@@ -3,5 +3,6 @@
 // cluster, because a node's death is one decision about all of its groups.
 //
 // Nothing of a decision is kept in memory: whichever write is lost, or whoever dies between two of them, the next round starts from
-// what the API holds and comes to the same end. The one memory is of own writes that the cache does not show yet.
+// what the API holds and comes to the same end. What is remembered is own writes that the cache does not show yet, and the
+// last round that was written in full, so that a change which concerns one group alone is looked at alone (decision.Memory).
 package resourcegroup

@@ -22,6 +22,9 @@ import (
 // write carries the round out: decided groups first, in the order of the plan, then whatever else has changed. One group's failure
 // keeps no other from being written.
 func (r *Reconciler) write(ctx context.Context, round *decision.Round) error {
+	if changed := round.Changed(); changed != nil {
+		return r.inParallel(len(changed), func(i int) error { return r.writeGroup(ctx, round, changed[i]) })
+	}
 	index := make(map[string]int, len(round.Objects.Groups))
 	for i, g := range round.Objects.Groups {
 		index[string(g.UID)] = i

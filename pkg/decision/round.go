@@ -24,7 +24,12 @@ type Round struct {
 	byGroup map[model.GroupKey][]*v1alpha1.Resource
 	nodes   map[string]*v1alpha1.Node
 	decided map[model.GroupKey]*policy.Decision
+	// changed are the places of the groups that the round looked at; nil for all.
+	changed []int
 }
+
+// Changed are the places of the groups that the round looked at; nil for all.
+func (r *Round) Changed() []int { return r.changed }
 
 // NewRound looks at the objects and decides. highestView is the highest number of a view that was ever seen of the cluster (O6); 0
 // when that is not known.

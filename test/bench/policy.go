@@ -75,7 +75,7 @@ func Policy(ctx context.Context, out, progress io.Writer) error {
 		}
 		fmt.Fprintln(out)
 	}
-	return nil
+	return liveChange(out, progress)
 }
 
 // growth is how many times more it takes than it would if the cost were groups x log(groups).
