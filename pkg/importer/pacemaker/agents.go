@@ -8,6 +8,9 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 )
 
+// lettersAndDigits are what names are made of at least. A text is made of a set when trimming the set leaves nothing of it.
+const lettersAndDigits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 // setType gives a Resource the type that is nearest to the agent. It says false when there is nothing to make of it.
 func (im *importer) setType(u *unit, p *primitive, r *v1alpha1.Resource) bool {
 	switch p.spec() {
@@ -113,9 +116,7 @@ func (im *importer) service(p *primitive, r *v1alpha1.Resource) bool {
 	if !strings.Contains(unit, ".") {
 		unit += ".service"
 	}
-	if len(unit) > 255 || strings.ContainsFunc(unit, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(`:_.\@-`, c))
-	}) {
+	if len(unit) > 255 || strings.Trim(unit, lettersAndDigits+`:_.\@-`) != "" {
 		im.report.add(NotImported, p.at, "rename the unit", "%s: %q is no name of a systemd unit", p.id, unit)
 		return false
 	}
@@ -148,7 +149,5 @@ func ocfName(s string) bool {
 	if s == "" || len(s) > 63 || strings.ContainsRune("_.-", rune(s[0])) {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-')
-	})
+	return strings.Trim(s, lettersAndDigits+"_.-") == ""
 }

@@ -20,24 +20,9 @@ func (im *importer) colocations() []pair {
 		if e.name != "rsc_colocation" {
 			continue
 		}
-		score, ok := parseScore(e.attrs["score"])
-		switch {
-		case e.attrs["score-attribute"] != "" || e.attrs["score-attribute-mangle"] != "":
-			im.report.add(NotImported, e, "write the score into the constraint and import again", "its score is a node attribute")
+		score, ok := im.pairScore(e)
+		if !ok {
 			continue
-		case e.attrs["score"] != "" && !ok:
-			im.report.add(NotImported, e, "mend its score", "the score %q is no score", e.attrs["score"])
-			continue
-		case e.attrs["node-attribute"] != "" && e.attrs["node-attribute"] != "#uname":
-			im.report.add(NotImported, e, "use Node.spec.faultDomain for what fails together",
-				"it holds resources together by the node attribute %q, not by node", e.attrs["node-attribute"])
-			continue
-		case hasRole(e, "rsc-role") || hasRole(e, "with-rsc-role") || slices.ContainsFunc(e.all("resource_set"), func(s *element) bool { return hasRole(s, "role") }):
-			im.report.add(NotImported, e, "put what follows the promoted instance into the group that replaces it",
-				"it speaks of roles of a promotable clone: Quorate's groups have no roles")
-			continue
-		case e.attrs["score"] == "" && len(e.all("resource_set")) == 0:
-			score = infinity // the default of the command line tools; the schema wants a score
 		}
 		if sets := e.all("resource_set"); len(sets) > 0 {
 			pairs = append(pairs, im.colocatedSets(e, sets, score)...)
@@ -50,6 +35,28 @@ func (im *importer) colocations() []pair {
 		}
 	}
 	return pairs
+}
+
+// pairScore is the score of a colocation; false, with a report, for one that has no equivalent.
+func (im *importer) pairScore(e *element) (int, bool) {
+	score, ok := parseScore(e.attrs["score"])
+	switch sets := e.all("resource_set"); {
+	case e.attrs["score-attribute"] != "" || e.attrs["score-attribute-mangle"] != "":
+		im.report.add(NotImported, e, "write the score into the constraint and import again", "its score is a node attribute")
+	case e.attrs["score"] != "" && !ok:
+		im.report.add(NotImported, e, "mend its score", "the score %q is no score", e.attrs["score"])
+	case e.attrs["node-attribute"] != "" && e.attrs["node-attribute"] != "#uname":
+		im.report.add(NotImported, e, "use Node.spec.faultDomain for what fails together",
+			"it holds resources together by the node attribute %q, not by node", e.attrs["node-attribute"])
+	case hasRole(e, "rsc-role") || hasRole(e, "with-rsc-role") || slices.ContainsFunc(sets, func(s *element) bool { return hasRole(s, "role") }):
+		im.report.add(NotImported, e, "put what follows the promoted instance into the group that replaces it",
+			"it speaks of roles of a promotable clone: Quorate's groups have no roles")
+	case e.attrs["score"] == "" && len(sets) == 0:
+		return infinity, true // the default of the command line tools; the schema wants a score
+	default:
+		return score, true
+	}
+	return 0, false
 }
 
 func hasRole(e *element, name string) bool {

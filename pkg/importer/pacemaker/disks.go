@@ -18,7 +18,7 @@ var lvmName = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,126}$`)
 func (im *importer) filesystem(u *unit, p *primitive, r *v1alpha1.Resource) bool {
 	device, fsType := strings.TrimSpace(p.params.value("device")), p.params.value("fstype")
 	switch {
-	case strings.HasPrefix(fsType, "nfs"), fsType == "cifs", fsType == "glusterfs", strings.Contains(device, ":/"), strings.HasPrefix(device, "//"):
+	case fromServer(device, fsType):
 		im.report.add(Changed, p.at, "", "%s mounts from a server: no disk is reserved, it became a resource of type OCF", p.id)
 		return im.ocf(p, r)
 	case strings.HasPrefix(device, "/dev/drbd"):
@@ -37,12 +37,7 @@ func (im *importer) filesystem(u *unit, p *primitive, r *v1alpha1.Resource) bool
 	if !im.diskDevice(u, p, device, disk) {
 		return false
 	}
-	if fsType == "" || fsType == "auto" || strings.Trim(fsType, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(fsType) > 16 {
-		disk.FSType = "ext4"
-		im.report.add(Todo, p.at, "set fsType to xfs or ext4", "%s does not say which file system it has (%q)", p.id, bounded(fsType, 40))
-	} else if fsType != "xfs" && fsType != "ext4" {
-		im.report.add(Todo, p.params.at("fstype", p.at), "use xfs or ext4", "%s has a file system of type %s, which PhysicalDisk does not mount", p.id, fsType)
-	}
+	im.fsType(p, disk)
 	for o := range strings.SplitSeq(p.params.value("options"), ",") {
 		if o = strings.TrimSpace(o); o != "" && len(o) <= 128 && len(disk.Options) < 32 {
 			disk.Options = append(disk.Options, o)
@@ -56,6 +51,22 @@ func (im *importer) filesystem(u *unit, p *primitive, r *v1alpha1.Resource) bool
 	}
 	r.Spec.Type, r.Spec.PhysicalDisk = v1alpha1.TypePhysicalDisk, disk
 	return true
+}
+
+// fromServer says that a mount is from a file server, not from a disk.
+func fromServer(device, fsType string) bool {
+	return strings.HasPrefix(fsType, "nfs") || fsType == "cifs" || fsType == "glusterfs" || strings.Contains(device, ":/") || strings.HasPrefix(device, "//")
+}
+
+// fsType sees to a file system that can be mounted, or at least be written down.
+func (im *importer) fsType(p *primitive, disk *v1alpha1.PhysicalDisk) {
+	fsType := disk.FSType
+	if fsType == "" || fsType == "auto" || strings.Trim(fsType, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(fsType) > 16 {
+		disk.FSType = "ext4"
+		im.report.add(Todo, p.at, "set fsType to xfs or ext4", "%s does not say which file system it has (%q)", p.id, bounded(fsType, 40))
+	} else if fsType != "xfs" && fsType != "ext4" {
+		im.report.add(Todo, p.params.at("fstype", p.at), "use xfs or ext4", "%s has a file system of type %s, which PhysicalDisk does not mount", p.id, fsType)
+	}
 }
 
 // absolute cleans an absolute path, and refuses what is none.
@@ -166,16 +177,25 @@ func (im *importer) allow() {
 		if i > 0 {
 			entry.Name, entry.Types = "imported-"+itoa(i+1), []string{string(v1alpha1.TypePhysicalDisk)}
 		}
-		for _, d := range disks[i*disksInEntry : min(len(disks), (i+1)*disksInEntry)] {
-			if pattern := escape(d.Device); !slices.Contains(entry.Devices, pattern) && len(pattern) <= maxPath {
-				entry.Devices = append(entry.Devices, pattern)
-			}
-			if root := path.Dir(d.MountPath); d.MountPath != "" && root != "/" && !slices.Contains(entry.MountRoots, root) {
-				entry.MountRoots = append(entry.MountRoots, root)
-			}
+		for _, d := range disks[min(len(disks), i*disksInEntry):min(len(disks), (i+1)*disksInEntry)] {
+			allowDisk(&entry, d)
 		}
 		spec.AllowedResourceTypes = append(spec.AllowedResourceTypes, entry)
 	}
+	im.writeNetworks(spec)
+}
+
+func allowDisk(entry *v1alpha1.AllowedResourceTypes, d *v1alpha1.PhysicalDisk) {
+	if pattern := escape(d.Device); !slices.Contains(entry.Devices, pattern) && len(pattern) <= maxPath {
+		entry.Devices = append(entry.Devices, pattern)
+	}
+	if root := path.Dir(d.MountPath); d.MountPath != "" && root != "/" && !slices.Contains(entry.MountRoots, root) {
+		entry.MountRoots = append(entry.MountRoots, root)
+	}
+}
+
+// writeNetworks writes the networks as they have become by now: addresses of groups have had their say in them.
+func (im *importer) writeNetworks(spec *v1alpha1.ClusterSpec) {
 	if len(im.networks) == 0 { // a Cluster has one at least
 		im.onNetwork("lan", placeholders, true)
 	}

@@ -71,7 +71,7 @@ func parseElements(data []byte) (*element, error) {
 			switch {
 			case len(open) > 0:
 				parent := open[len(open)-1]
-				if !(len(open) > 1 && open[1].name == "status") {
+				if inStatus := len(open) > 1 && open[1].name == "status"; !inStatus {
 					parent.children = append(parent.children, e)
 				}
 			case root != nil:

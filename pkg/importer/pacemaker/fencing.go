@@ -185,9 +185,18 @@ func (im *importer) addFencing(node *v1alpha1.Node, n *node, d *device, number i
 			level.Parameters = append(level.Parameters, v1alpha1.NameValue{Name: name, Value: p.value})
 		}
 	}
-	plug, argument := d.plugs[n.name], cmpOr(d.params.value("pcmk_host_argument"), "plug")
+	d.addPlug(&level, n.name)
+	if len(secrets) > 0 {
+		level.SecretRef = im.fencingSecret(d, secrets)
+	}
+	node.Spec.Fencing = append(node.Spec.Fencing, level)
+}
+
+// addPlug tells the device which of its hosts is meant.
+func (d *device) addPlug(level *v1alpha1.FencingLevel, name string) {
+	plug, argument := d.plugs[name], cmpOr(d.params.value("pcmk_host_argument"), "plug")
 	if plug == "" && (len(d.plugs) > 1 || d.anyHost) {
-		plug = n.name
+		plug = name
 	}
 	if argument == "port" {
 		argument = "plug"
@@ -196,10 +205,6 @@ func (im *importer) addFencing(node *v1alpha1.Node, n *node, d *device, number i
 		level.Parameters = slices.DeleteFunc(level.Parameters, func(v v1alpha1.NameValue) bool { return v.Name == argument })
 		level.Parameters = append(level.Parameters, v1alpha1.NameValue{Name: argument, Value: plug})
 	}
-	if len(secrets) > 0 {
-		level.SecretRef = im.fencingSecret(d, secrets)
-	}
-	node.Spec.Fencing = append(node.Spec.Fencing, level)
 }
 
 // fencingOption heeds what is said to Pacemaker, not to the agent.

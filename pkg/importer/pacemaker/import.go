@@ -79,7 +79,6 @@ type importer struct {
 
 	nodeNames, groupNames, resourceNames *names
 	networks                             []*network
-	devices, mountRoots                  []string
 }
 
 // Import reads a CIB. An error is a *SyntaxError with the line, unless it is about corosync.conf, which it then names.

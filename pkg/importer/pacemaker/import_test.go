@@ -124,7 +124,7 @@ func TestTwiceTheSame(t *testing.T) {
 			fmt.Fprint(&out, r.Report)
 			return out.String()
 		}
-		if text() != text() {
+		if once, again := text(), text(); once != again {
 			t.Errorf("%s: two imports differ", name)
 		}
 	}

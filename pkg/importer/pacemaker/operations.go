@@ -19,16 +19,25 @@ func (im *importer) operations(p *primitive, r *v1alpha1.Resource) {
 		timeout, hasTimeout := parseDuration(cmpOr(op.attrs["timeout"], im.c.opDefaults.value("timeout")))
 		switch {
 		case watchesItself || !truth(cmpOr(op.attrs["enabled"], attrs.value("enabled")), true):
-		case name == "monitor" && interval >= 10*time.Millisecond && r.Spec.IsAliveInterval == nil && cmpOr(attrs.value("OCF_CHECK_LEVEL"), "0") != "0":
-			r.Spec.IsAliveInterval = seconds(interval)
-		case name == "monitor" && interval >= 10*time.Millisecond && r.Spec.LooksAliveInterval == nil && cmpOr(attrs.value("OCF_CHECK_LEVEL"), "0") == "0":
-			r.Spec.LooksAliveInterval = seconds(interval)
+		case name == "monitor" && interval >= 10*time.Millisecond:
+			checks(r, interval, cmpOr(attrs.value("OCF_CHECK_LEVEL"), "0") != "0")
 		case (name == "start" || name == "stop") && hasTimeout:
 			pending = max(pending, timeout)
 		}
 	}
 	if pending > 0 {
 		r.Spec.PendingTimeout = seconds(pending)
+	}
+}
+
+// checks sets the interval of the quick or of the thorough check; the first of each counts.
+func checks(r *v1alpha1.Resource, interval time.Duration, thorough bool) {
+	field := &r.Spec.LooksAliveInterval
+	if thorough {
+		field = &r.Spec.IsAliveInterval
+	}
+	if *field == nil {
+		*field = seconds(interval)
 	}
 }
 

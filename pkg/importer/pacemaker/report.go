@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -77,8 +78,8 @@ func (r *Report) Write(out io.Writer) error {
 		_, err := fmt.Fprintln(out, "Everything has an equivalent.")
 		return err
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SEVERITY\tLINE\tELEMENT\tWHAT")
+	var text strings.Builder
+	text.WriteString("SEVERITY\tLINE\tELEMENT\tWHAT\n")
 	for _, e := range r.Entries {
 		line, name := "-", e.Element
 		if e.Line > 0 {
@@ -90,10 +91,14 @@ func (r *Report) Write(out io.Writer) error {
 		if name == "" {
 			name = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Severity, line, name, e.What)
+		text.WriteString(strings.Join([]string{string(e.Severity), line, name, e.What}, "\t") + "\n")
 		if e.Do != "" {
-			fmt.Fprintf(table, "\t\t\t-> %s\n", e.Do)
+			text.WriteString("\t\t\t-> " + e.Do + "\n")
 		}
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(table, text.String()); err != nil {
+		return err
 	}
 	return table.Flush()
 }

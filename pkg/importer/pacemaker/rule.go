@@ -48,25 +48,32 @@ func (c *config) expression(e *element, n *node) (bool, *unknowable) {
 		do := "if it says whether a node reaches something: the agents watch their own networks (docs/networks.md)"
 		return false, &unknowable{fmt.Sprintf("it depends on the node attribute %q, which is not in the CIB: something sets it while the cluster runs", name), do}
 	}
-	switch e.attrs["operation"] {
+	switch operation := e.attrs["operation"]; operation {
 	case "defined":
 		return defined, nil
 	case "not_defined":
 		return !defined, nil
-	case "eq":
-		return defined && compare(value, e.attrs["value"], e.attrs["type"]) == 0, nil
 	case "ne":
 		return !defined || compare(value, e.attrs["value"], e.attrs["type"]) != 0, nil
-	case "lt":
-		return defined && compare(value, e.attrs["value"], e.attrs["type"]) < 0, nil
-	case "lte":
-		return defined && compare(value, e.attrs["value"], e.attrs["type"]) <= 0, nil
-	case "gt":
-		return defined && compare(value, e.attrs["value"], e.attrs["type"]) > 0, nil
-	case "gte":
-		return defined && compare(value, e.attrs["value"], e.attrs["type"]) >= 0, nil
+	case "eq", "lt", "lte", "gt", "gte":
+		return defined && ordered(operation, compare(value, e.attrs["value"], e.attrs["type"])), nil
 	}
 	return false, &unknowable{fmt.Sprintf("its operation %q is not known here", e.attrs["operation"]), ""}
+}
+
+// ordered says whether a comparison's result is what the operation asks for.
+func ordered(operation string, result int) bool {
+	switch operation {
+	case "lt":
+		return result < 0
+	case "lte":
+		return result <= 0
+	case "gt":
+		return result > 0
+	case "gte":
+		return result >= 0
+	}
+	return result == 0
 }
 
 func (c *config) nodeAttribute(n *node, name string) (string, bool) {
