@@ -131,6 +131,9 @@ func (c *config) readNodes(configuration *element) error {
 		if err != nil {
 			return err
 		}
+		if len(name) > 253 {
+			return wrong(e.line, "the name of a node has %d bytes: a host's name has 253 at most", len(name))
+		}
 		if t := e.attrs["type"]; t != "" && t != "member" && t != "normal" {
 			c.report.add(NotImported, e, "run an agent on the host and make it a Node of its own, or leave it out",
 				"node %s is of type %s: it has no say in the cluster, and Quorate has no such nodes", name, t)

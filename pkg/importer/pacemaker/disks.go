@@ -196,8 +196,12 @@ func allowDisk(entry *v1alpha1.AllowedResourceTypes, d *v1alpha1.PhysicalDisk) {
 
 // writeNetworks writes the networks as they have become by now: addresses of groups have had their say in them.
 func (im *importer) writeNetworks(spec *v1alpha1.ClusterSpec) {
-	if len(im.networks) == 0 { // a Cluster has one at least
-		im.onNetwork("lan", placeholders, true)
+	if !slices.ContainsFunc(im.networks, func(n *network) bool { return n.role.CarriesHeartbeats() }) { // a Cluster has one at least
+		if len(im.networks) == maxNetworks {
+			im.networks[0].role = v1alpha1.NetworkInternalAndClient
+		} else {
+			im.onNetwork("lan", placeholders, true)
+		}
 	}
 	for _, n := range im.networks {
 		network := v1alpha1.ClusterNetwork{Name: n.name, Role: n.role}
