@@ -38,6 +38,7 @@ const (
 	flagActing
 	flagSuspended
 	flagClaim
+	flagPending
 	flagsEnd
 )
 

@@ -37,7 +37,7 @@ func codec(t testing.TB, cluster uint64, keys ...[]byte) *Codec {
 func full() membership.Message {
 	return membership.Message{
 		From: 2, Incarnation: 7, Generation: 3, Sequence: 300, Hold: time.Second,
-		NotReady: true, Leaving: true, Released: true, ReachesAPI: true, ReachesWitness: true, CannotServe: true, Acting: true,
+		NotReady: true, Leaving: true, Released: true, ReachesAPI: true, ReachesWitness: true, CannotServe: true, Acting: true, Pending: true,
 		Suspended: model.ViewID{Number: 11, Coordinator: 1},
 		Claim: &membership.Claim{
 			Witness: 99, Remaining: 700 * time.Millisecond, View: model.ViewID{Number: 12, Coordinator: 1}, Record: 9, Coordinator: 1,
@@ -80,6 +80,9 @@ func large() membership.Message {
 
 // in is what a version can say of a message.
 func in(version uint8, m membership.Message) membership.Message {
+	if version < 3 {
+		m.Pending = false
+	}
 	if version != legacyVersion {
 		return m
 	}
@@ -156,10 +159,25 @@ func TestCodecGolden(t *testing.T) {
 			"0c", "01", "00", "02", "0102", // tentative
 		}, ""),
 		2: strings.Join([]string{
-			"51524842", "02", "01", "02", "1122334455667788", // magic, version, lowest, highest, cluster
+			"51524842", "02", "01", "03", "1122334455667788", // magic, version, lowest, highest, cluster
 			"0002", "0000000000000007", "000000000000012c", // sender, incarnation, sequence
 			"01", fmt.Sprintf("%08x", uint32(c.ids[0])), // keys
 			"0fff", "03", "8094ebdc03", "0c", // flags, generation, hold, highest view
+			"03", "010101", // nodes: 1, 2, 3
+			"05", "03" + "04" + "04" + "f0a204", "00" + "01" + "01" + "09", // heard
+			"07", "00", "00", "00", // proposal
+			"0c", "01", "03", "00", "00", // view
+			"09", "01", "00", "07", // committed
+			"0c", "01", "07", "63", "03", // tentative
+			"04", "04", "c0a907", // echo of node 3: two sequences behind, 120 ms ago
+			"0b", "01", // suspended from
+			"63", "80cee4cd02", "0c01", "0901", // claim: witness, remaining, view, record
+		}, ""),
+		3: strings.Join([]string{
+			"51524842", "03", "01", "03", "1122334455667788", // magic, version, lowest, highest, cluster
+			"0002", "0000000000000007", "000000000000012c", // sender, incarnation, sequence
+			"01", fmt.Sprintf("%08x", uint32(c.ids[0])), // keys
+			"1fff", "03", "8094ebdc03", "0c", // flags, generation, hold, highest view
 			"03", "010101", // nodes: 1, 2, 3
 			"05", "03" + "04" + "04" + "f0a204", "00" + "01" + "01" + "09", // heard
 			"07", "00", "00", "00", // proposal
@@ -198,7 +216,7 @@ func sign(body, key []byte) []byte {
 func TestCodecRefuses(t *testing.T) {
 	const cluster = 0x1122334455667788
 	c := codec(t, cluster, keyA)
-	legacy, good := encode(t, c, 1, in(1, full())), encode(t, c, 2, full())
+	legacy, good := encode(t, c, 1, in(1, full())), encode(t, c, 2, in(2, full()))
 	change := func(whole []byte, at int, to byte) []byte {
 		b := bytes.Clone(whole[:len(whole)-macSize])
 		b[at] = to
@@ -271,6 +289,25 @@ func TestCodecOtherVersion(t *testing.T) {
 }
 
 // TestVersion1Refuses: what version 1 cannot say and a peer has to know is refused, not left out.
+// TestPendingNeedsVersion3: a peer that would not learn of the journal hears nothing.
+func TestPendingNeedsVersion3(t *testing.T) {
+	c := codec(t, 1, keyA)
+	m := bare()
+	m.Pending = true
+	for version := Supported.Lowest; version < 3; version++ {
+		if _, err := c.Append(nil, datagram(c, version, m), 0); !errors.Is(err, errPending) {
+			t.Errorf("version %d: %v, want %v", version, err, errPending)
+		}
+	}
+	forged := encode(t, c, 2, bare())
+	forged = forged[:len(forged)-sha256.Size]
+	at := prefixSize + 2 + 2 + 8 + 8 + 1 + 4
+	forged[at] |= byte(flagPending >> 8)
+	if err := c.Decode(sign(forged, keyA), &Datagram{}); !errors.Is(err, ErrGarbled) {
+		t.Errorf("version 2 with the flag of version 3: %v, want %v", err, ErrGarbled)
+	}
+}
+
 func TestVersion1Refuses(t *testing.T) {
 	c := codec(t, 1, keyA)
 	for name, change := range map[string]func(*membership.Message){

@@ -15,7 +15,7 @@ type Versions struct {
 }
 
 // Supported are the versions that this build understands.
-var Supported = Versions{Lowest: 1, Highest: 2}
+var Supported = Versions{Lowest: 1, Highest: 3}
 
 // Zero reports whether nothing is known.
 func (v Versions) Zero() bool { return v == Versions{} }

@@ -28,6 +28,7 @@ func flagsOf(m *membership.Message) uint16 {
 	set(m.Acting, flagActing)
 	set(m.Suspended.Number != 0, flagSuspended)
 	set(m.Claim != nil, flagClaim)
+	set(m.Pending, flagPending)
 	return flags
 }
 
@@ -38,7 +39,7 @@ func (r *reader) messageFlags(m *membership.Message, end uint16) uint16 {
 	m.NotReady, m.Leaving = flags&flagNotReady != 0, flags&flagLeaving != 0
 	m.Released, m.ReachesAPI = flags&flagReleased != 0, flags&flagReachesAPI != 0
 	m.ReachesWitness, m.CannotServe = flags&flagReachesWitness != 0, flags&flagCannotServe != 0
-	m.Acting = flags&flagActing != 0
+	m.Acting, m.Pending = flags&flagActing != 0, flags&flagPending != 0
 	return flags
 }
 

@@ -23,6 +23,9 @@ func expressible(m *membership.Message) error {
 	if special(m.Committed) || special(m.Tentative) || m.Claim != nil || m.Suspended.Number != 0 {
 		return errors.New("version 1 knows neither a witness nor forced quorum")
 	}
+	if m.Pending {
+		return errPending
+	}
 	return nil
 }
 

@@ -20,7 +20,11 @@ func (c *Codec) appendVersion2(b []byte, d *Datagram) ([]byte, error) {
 	if !t.gather(d) {
 		return b, fmt.Errorf("the message speaks of more than %d nodes", maxTable)
 	}
-	b = binary.BigEndian.AppendUint16(b, flagsOf(m))
+	flags := flagsOf(m)
+	if flags >= flagsOfVersion(d.Version) {
+		return b, errPending
+	}
+	b = binary.BigEndian.AppendUint16(b, flags)
 	b = binary.AppendUvarint(b, uint64(m.Generation))
 	b = binary.AppendUvarint(b, uint64(m.Hold))
 	b = binary.AppendUvarint(b, m.HighestView)
@@ -88,7 +92,7 @@ func (t *table) appendEchoes(b []byte, d *Datagram) []byte {
 func (c *Codec) readVersion2(r *reader, d *Datagram) {
 	m, t := &d.Message, &c.table
 	m.From, m.Incarnation, m.Sequence = d.From, d.Incarnation, d.Sequence
-	flags := r.messageFlags(m, flagsEnd)
+	flags := r.messageFlags(m, flagsOfVersion(d.Version))
 	m.Generation = model.Generation(r.number(anyNumber))
 	m.Hold = time.Duration(r.number(uint64(maxHold)))
 	m.HighestView = r.number(anyNumber)

@@ -153,6 +153,15 @@ func (m *Machine) SetReachesAPI(reaches bool, now time.Duration) {
 	m.settle(now)
 }
 
+// SetPending says whether this node goes by its journal and not by the API server; peers are told at once, since none of them may obey
+// the API server in a view with a member that says so.
+func (m *Machine) SetPending(pending bool, now time.Duration) {
+	if m.v.Pending != pending {
+		m.v.Pending, m.changed = pending, true
+	}
+	m.settle(now)
+}
+
 // Form gives this node the first record of its cluster, and must be given the same one on every node that it names (R11). It
 // fails with ErrHasRecord when the node has a record.
 func (m *Machine) Form(record quorum.Record, now time.Duration) error {

@@ -80,6 +80,8 @@ type Message struct {
 	Released bool
 	// ReachesAPI says that the sender reaches the API server.
 	ReachesAPI bool
+	// Pending says that the sender goes by its journal and not by the API server (package autonomy).
+	Pending bool
 	// ReachesWitness says that the sender's last operation on the witness did not fail; CannotServe that no client network of it
 	// works (R8i); Acting that it acts in View.
 	ReachesWitness, CannotServe, Acting bool

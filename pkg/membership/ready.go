@@ -108,6 +108,8 @@ type Status struct {
 	// Leaving and Left tell of a graceful leave.
 	Leaving, Left bool
 	ReachesAPI    bool
+	// Pending says that this node goes by its journal (SetPending).
+	Pending bool
 	// View is nil when none is installed.
 	View *View
 	// ViewSince is when it was installed.
@@ -146,8 +148,8 @@ type PeerStatus struct {
 	LastHeard time.Duration
 	// Silent says that nothing was heard for T on any network.
 	Silent bool
-	// Ready, Leaving, Left and ReachesAPI are its own words.
-	Ready, Leaving, Left, ReachesAPI bool
+	// Ready, Leaving, Left, ReachesAPI and Pending are its own words.
+	Ready, Leaving, Left, ReachesAPI, Pending bool
 	// ReachesWitness and CannotServe are its words too, for the witness (R8).
 	ReachesWitness, CannotServe bool
 	// HearsUs says that it does not find this node silent.

@@ -65,6 +65,7 @@ func (m *Machine) hear(p *Peer, msg *Message, now time.Duration) (news bool) {
 	news = p.tellsNews(msg)
 	p.Incarnation, p.Generation, p.Sequence, p.LastHeard = msg.Incarnation, msg.Generation, msg.Sequence, now
 	p.NotReady, p.Leaving, p.Released, p.ReachesAPI = msg.NotReady, msg.Leaving, msg.Released, msg.ReachesAPI
+	p.Pending = msg.Pending
 	p.ReachesWitness, p.CannotServe, p.Acting, p.Suspended = msg.ReachesWitness, msg.CannotServe, msg.Acting, msg.Suspended
 	if !p.Hears.equal(m.heard) {
 		p.Hears = slices.Clone(m.heard)

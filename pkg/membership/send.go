@@ -21,6 +21,7 @@ func (m *Machine) send(now time.Duration) {
 	msg := Message{
 		From: m.cfg.Self, Incarnation: m.p.Incarnation, Generation: m.p.Generation, Sequence: m.v.Sequence, Hold: m.cfg.Hold(),
 		NotReady: m.notReady(now) || m.v.Suspended.Number != 0, Leaving: m.v.Leaving, Released: m.v.Left, ReachesAPI: m.v.ReachesAPI,
+		Pending:        m.v.Pending,
 		ReachesWitness: m.a.witness != 0 && m.a.reached, CannotServe: m.a.cannotServe != 0, Acting: m.actingUntil(now) > now,
 		Suspended: m.v.Suspended, Claim: m.claim(now),
 		View: m.v.View, Proposal: m.v.Proposal, HighestView: m.p.HighestView, Committed: m.p.Committed, Tentative: m.p.Tentative,

@@ -11,7 +11,7 @@ import (
 func (m *Machine) Status(now time.Duration) Status {
 	s := Status{
 		Self: m.self(), Incarnation: m.p.Incarnation,
-		Ready: !m.notReady(now), Leaving: m.v.Leaving, Left: m.v.Left, ReachesAPI: m.v.ReachesAPI,
+		Ready: !m.notReady(now), Leaving: m.v.Leaving, Left: m.v.Left, ReachesAPI: m.v.ReachesAPI, Pending: m.v.Pending,
 		View: m.v.View, ViewSince: m.v.ViewSince, Proposal: m.v.Proposal, HighestView: m.p.HighestView,
 		Committed: m.p.Committed, Tentative: m.p.Tentative,
 		NextDeadline: m.NextDeadline(now),
@@ -59,6 +59,7 @@ func (p *Peer) status(self model.NodeID, now time.Duration) PeerStatus {
 		ID: p.ID, Incarnation: p.Incarnation, Generation: p.Generation, Heard: p.Incarnation != 0, LastHeard: p.LastHeard,
 		Silent: p.Silent, Ready: p.Incarnation != 0 && !p.NotReady, Leaving: p.Leaving, Left: p.Released, ReachesAPI: p.ReachesAPI,
 		ReachesWitness: p.ReachesWitness, CannotServe: p.CannotServe, HearsUs: p.hears(self), View: p.View, HasRecord: p.Committed != nil,
+		Pending: p.Pending,
 	}
 	if p.GrantUntil > now {
 		s.GrantUntil = p.GrantUntil

@@ -25,6 +25,7 @@ type Volatile struct {
 	Leaving    bool `json:"leaving,omitempty"`
 	Left       bool `json:"left,omitempty"`
 	ReachesAPI bool `json:"reachesAPI,omitempty"`
+	Pending    bool `json:"pending,omitempty"`
 
 	View      *View         `json:"view,omitempty"`
 	ViewSince time.Duration `json:"viewSince,omitempty"`
@@ -76,6 +77,7 @@ type Peer struct {
 	Leaving    bool `json:"leaving,omitempty"`
 	Released   bool `json:"released,omitempty"`
 	ReachesAPI bool `json:"reachesAPI,omitempty"`
+	Pending    bool `json:"pending,omitempty"`
 	// ReachesWitness, CannotServe, Acting, Suspended and Claim are from the message; WitnessUntil is until when the claim counts here.
 	ReachesWitness bool           `json:"reachesWitness,omitempty"`
 	CannotServe    bool           `json:"cannotServe,omitempty"`

@@ -65,6 +65,25 @@ func (h *Host) SetReachesAPI(reaches bool) bool {
 	return true
 }
 
+// SetPending says whether the process goes by its journal. It is false when the process cannot say so now.
+func (h *Host) SetPending(pending bool) bool {
+	if h.machine == nil || h.frozen || h.busy {
+		return false
+	}
+	h.step(func(now time.Duration) { h.machine.SetPending(pending, now) })
+	return true
+}
+
+// Reaches reports whether what a host sends to another arrives on any network.
+func (w *World) Reaches(from, to model.NodeID) bool {
+	for i := range w.net.networks {
+		if !w.net.cut[link{from, to, i}] {
+			return true
+		}
+	}
+	return false
+}
+
 // Forget loses what the process kept in memory for its successor (a crash that takes the run directory along).
 func (h *Host) Forget() { h.tmpfs = nil }
 
