@@ -169,7 +169,8 @@ func (k *keeper) tellView(ctx context.Context) {
 		return
 	}
 	k.view = s.View.ID
-	k.monitor.ViewInstalled(lifecycle.View{At: s.ViewSince, ID: s.View.ID, Members: s.View.Members})
+	// The wait counts from when this node first acts in the view: a node that the view lacks may have had its quorum until then (R1).
+	k.monitor.ViewInstalled(lifecycle.View{At: k.now(), ID: s.View.ID, Members: s.View.Members})
 	k.mu.Lock()
 	for key := range k.waiting {
 		k.dirty[key] = true
