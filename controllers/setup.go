@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -39,7 +40,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, namespace string, keep func(*r
 	reader := &inventory.Reader{Client: mgr.GetClient(), Liveness: signs}
 	recorder := mgr.GetEventRecorder(chronicle.Name)
 	now := clock.RealClock{}
-	groups := &resourcegroup.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, Keep: keep}
+	groups := &resourcegroup.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, Keep: keep, Past: chronicle.NewPast(c, instance())}
 	nodes := &node.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
 	clusters := &cluster.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, NewID: newID}
 	quorum := &quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: now}
@@ -87,6 +88,15 @@ func listen(ctx context.Context, mgr ctrl.Manager, signs *inventory.Signs) error
 	}
 	signs.Synced = []func() bool{heardLeases.HasSynced, heardNodes.HasSynced}
 	return mgr.Add(signs)
+}
+
+// instance tells one replica's Events from another's.
+func instance() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return chronicle.Name
+	}
+	return name
 }
 
 // newID is 64 random bits as 16 hexadecimal digits.

@@ -34,6 +34,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AgentImageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentInterface"):
 		return &apiv1alpha1.AgentInterfaceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentJournal"):
+		return &apiv1alpha1.AgentJournalApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentPeer"):
 		return &apiv1alpha1.AgentPeerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentProblem"):

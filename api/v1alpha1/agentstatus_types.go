@@ -129,6 +129,10 @@ type AgentStatus struct {
 	// +listMapKey=uid
 	// +kubebuilder:validation:MaxItems=4096
 	Groups []AgentGroup `json:"groups,omitempty"`
+	// journal is set while the node, or a member of its view, goes by what was decided without the API server and not by what the
+	// API server says, and as long as it cannot be known whether all of that is known here.
+	// +optional
+	Journal *AgentJournal `json:"journal,omitempty"`
 }
 
 // AgentView is a view as its reporter publishes it.

@@ -71,6 +71,11 @@ type ClusterStatus struct {
 	// groupsTotal is how many groups the cluster has.
 	// +optional
 	GroupsTotal int32 `json:"groupsTotal,omitempty"`
+	// journalWritten is the token of the last page of a journal (status.agent.journal of the reporter's Node) that was written to the
+	// objects here: what the nodes decided while they did not reach the API server.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	JournalWritten string `json:"journalWritten,omitempty"`
 	// conditions tell the cluster's health.
 	// +optional
 	// +listType=map

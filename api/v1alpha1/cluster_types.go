@@ -85,6 +85,11 @@ type ClusterSpec struct {
 	// +optional
 	// +kubebuilder:default=Never
 	Preemption PreemptionPolicy `json:"preemption,omitempty"`
+	// autonomy says whether the nodes decide themselves where groups run while none of them reaches the API server. The agents'
+	// behaviour comes later: docs/when-the-control-plane-is-down.md says what there is.
+	// +optional
+	// +kubebuilder:default=Disabled
+	Autonomy AutonomyPolicy `json:"autonomy,omitempty"`
 	// selfFence bounds how long a node that has lost quorum may go on.
 	// +optional
 	// +kubebuilder:default={}
@@ -112,6 +117,18 @@ type ClusterSpec struct {
 	// +optional
 	RequireFencing bool `json:"requireFencing,omitempty"`
 }
+
+// AutonomyPolicy says what happens while no node reaches the API server.
+// +kubebuilder:validation:Enum=Disabled;Enabled
+type AutonomyPolicy string
+
+// Autonomy policies.
+const (
+	// AutonomyDisabled keeps everything where it is until the API server is reached again.
+	AutonomyDisabled AutonomyPolicy = "Disabled"
+	// AutonomyEnabled has the coordinator of a quorate view decide; the API server gets what was decided when it is reached again.
+	AutonomyEnabled AutonomyPolicy = "Enabled"
+)
 
 // ClusterNetwork is one network that connects the nodes.
 type ClusterNetwork struct {

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/controllers/chronicle"
 	"github.com/quorate/quorate/controllers/inventory"
 	"github.com/quorate/quorate/pkg/decision"
 	"github.com/quorate/quorate/pkg/replay"
@@ -34,6 +35,8 @@ type Reconciler struct {
 	Inventory *inventory.Reader
 	Recorder  events.EventRecorder
 	Clock     clock.PassiveClock
+	// Past records Events of entries of a journal at their own times; nil records none.
+	Past chronicle.Past
 	// ParallelWrites bounds how many groups are written at a time; 0 means 16. With 1 they are written in the order of the plan.
 	ParallelWrites int
 	// Keep is given the inputs of every round that moves something; nil keeps none. It must not wait.
@@ -76,6 +79,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	now := r.Clock.Now()
 	if err := r.removeBegunMoves(ctx, o); err != nil {
 		return outcomeOf(err)
+	}
+	if o.JournalPending() {
+		// What was decided without the API server comes first. Its end is a change of a Node, which brings the next round.
+		r.memory(request.Name).Forget()
+		return outcomeOf(r.catchUp(ctx, o))
 	}
 	highestView := r.Inventory.Liveness.HighestView(request.Name)
 	memory := r.memory(request.Name)

@@ -43,7 +43,7 @@ func Build(o *Objects, opts Options) *model.Snapshot {
 	for _, g := range o.Groups {
 		s.Groups = append(s.Groups, groupOf(g, resources[Key(g)], reports[string(g.UID)], f))
 	}
-	s.Restored = f.view != nil && f.view.ID.Number < opts.HighestView
+	s.Restored = f.view != nil && (f.view.ID.Number < opts.HighestView || o.JournalLost())
 	return s
 }
 

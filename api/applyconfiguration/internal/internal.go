@@ -241,6 +241,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: state
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.LinkState
+- name: com.github.quorate.quorate.api.v1alpha1.AgentJournal
+  map:
+    fields:
+    - name: lost
+      type:
+        scalar: boolean
+    - name: page
+      type:
+        scalar: string
+    - name: pending
+      type:
+        scalar: boolean
+    - name: token
+      type:
+        scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.AgentPeer
   map:
     fields:
@@ -371,6 +386,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - network
+    - name: journal
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.AgentJournal
     - name: nodeID
       type:
         scalar: numeric
@@ -527,6 +545,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: viewID
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.ViewID
+- name: com.github.quorate.quorate.api.v1alpha1.AutonomyPolicy
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Availability
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.BalancerMember
@@ -647,6 +667,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.AntiAffinityPolicy
       default: Preferred
+    - name: autonomy
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.AutonomyPolicy
+      default: Disabled
     - name: description
       type:
         scalar: string
@@ -716,6 +740,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: groupsTotal
       type:
         scalar: numeric
+    - name: journalWritten
+      type:
+        scalar: string
     - name: lastNodeID
       type:
         scalar: numeric

@@ -61,6 +61,9 @@ type AgentStatusApplyConfiguration struct {
 	Clearings []AgentClearingApplyConfiguration `json:"clearings,omitempty"`
 	// groups are the groups of which something is, or was, on the host.
 	Groups []AgentGroupApplyConfiguration `json:"groups,omitempty"`
+	// journal is set while the node, or a member of its view, goes by what was decided without the API server and not by what the
+	// API server says, and as long as it cannot be known whether all of that is known here.
+	Journal *AgentJournalApplyConfiguration `json:"journal,omitempty"`
 }
 
 // AgentStatusApplyConfiguration constructs a declarative configuration of the AgentStatus type for use with
@@ -328,5 +331,13 @@ func (b *AgentStatusApplyConfiguration) WithGroups(values ...*AgentGroupApplyCon
 		}
 		b.Groups = append(b.Groups, *values[i])
 	}
+	return b
+}
+
+// WithJournal sets the Journal field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Journal field is set to the value of the last call.
+func (b *AgentStatusApplyConfiguration) WithJournal(value *AgentJournalApplyConfiguration) *AgentStatusApplyConfiguration {
+	b.Journal = value
 	return b
 }

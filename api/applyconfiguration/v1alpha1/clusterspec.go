@@ -25,6 +25,9 @@ type ClusterSpecApplyConfiguration struct {
 	AntiAffinity *apiv1alpha1.AntiAffinityPolicy `json:"antiAffinity,omitempty"`
 	// preemption says whether a group that is nowhere, and that no node has room for, may displace groups of lower priority.
 	Preemption *apiv1alpha1.PreemptionPolicy `json:"preemption,omitempty"`
+	// autonomy says whether the nodes decide themselves where groups run while none of them reaches the API server. The agents'
+	// behaviour comes later: docs/when-the-control-plane-is-down.md says what there is.
+	Autonomy *apiv1alpha1.AutonomyPolicy `json:"autonomy,omitempty"`
 	// selfFence bounds how long a node that has lost quorum may go on.
 	SelfFence *SelfFenceApplyConfiguration `json:"selfFence,omitempty"`
 	// quarantine says when a node that keeps leaving the view without notice takes no groups for a while.
@@ -103,6 +106,14 @@ func (b *ClusterSpecApplyConfiguration) WithAntiAffinity(value apiv1alpha1.AntiA
 // If called multiple times, the Preemption field is set to the value of the last call.
 func (b *ClusterSpecApplyConfiguration) WithPreemption(value apiv1alpha1.PreemptionPolicy) *ClusterSpecApplyConfiguration {
 	b.Preemption = &value
+	return b
+}
+
+// WithAutonomy sets the Autonomy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Autonomy field is set to the value of the last call.
+func (b *ClusterSpecApplyConfiguration) WithAutonomy(value apiv1alpha1.AutonomyPolicy) *ClusterSpecApplyConfiguration {
+	b.Autonomy = &value
 	return b
 }
 

@@ -37,6 +37,9 @@ type ClusterStatusApplyConfiguration struct {
 	GroupsOnline *int32 `json:"groupsOnline,omitempty"`
 	// groupsTotal is how many groups the cluster has.
 	GroupsTotal *int32 `json:"groupsTotal,omitempty"`
+	// journalWritten is the token of the last page of a journal (status.agent.journal of the reporter's Node) that was written to the
+	// objects here: what the nodes decided while they did not reach the API server.
+	JournalWritten *string `json:"journalWritten,omitempty"`
 	// conditions tell the cluster's health.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
@@ -155,6 +158,14 @@ func (b *ClusterStatusApplyConfiguration) WithGroupsOnline(value int32) *Cluster
 // If called multiple times, the GroupsTotal field is set to the value of the last call.
 func (b *ClusterStatusApplyConfiguration) WithGroupsTotal(value int32) *ClusterStatusApplyConfiguration {
 	b.GroupsTotal = &value
+	return b
+}
+
+// WithJournalWritten sets the JournalWritten field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the JournalWritten field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithJournalWritten(value string) *ClusterStatusApplyConfiguration {
+	b.JournalWritten = &value
 	return b
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/pkg/autonomy"
 	"github.com/quorate/quorate/pkg/lifecycle"
 	"github.com/quorate/quorate/pkg/membership"
 	"github.com/quorate/quorate/pkg/model"
@@ -33,6 +34,7 @@ type agent struct {
 	publisher publisher
 	probes    int
 	reaches   bool
+	journal   journal
 }
 
 // errDenied is the lease check of rule O8.
@@ -93,6 +95,7 @@ func (n *node) startAgent() {
 		}
 	}
 	n.agent = a
+	a.startJournal()
 	n.cache.relist()
 	a.wake(time.Millisecond)
 	a.after(n.c.Between(0, 300*time.Millisecond), a.probe)
@@ -129,6 +132,10 @@ func (a *agent) step(st membership.Status) {
 	before := a.st
 	a.st = st
 	a.lease(st)
+	a.drive(func(m *autonomy.Machine) { m.Observe(a.node.now(), &st) })
+	if a.dead {
+		return
+	}
 	same := before.Self == st.Self && before.Acting == st.Acting && before.Keeping == st.Keeping && before.Ready == st.Ready &&
 		before.Reporter == st.Reporter && before.View.Equal(st.View) && before.ReachesAPI == st.ReachesAPI && silent(&before) == silent(&st)
 	if !same {
@@ -324,6 +331,10 @@ func (a *agent) cleanUp(life model.Generation) {
 }
 
 func (a *agent) ready(life model.Generation) {
+	if a.st.Self.Generation == life && !a.journal.said() {
+		a.after(2*time.Millisecond, func() { a.ready(life) })
+		return
+	}
 	if a.st.Self.Generation == life && !a.st.Ready && !a.node.host.SetReady(life) {
 		a.after(2*time.Millisecond, func() { a.ready(life) })
 		return
@@ -337,6 +348,11 @@ func (a *agent) allDirty() {
 	for _, g := range a.node.cache.groups() {
 		a.dirty[g.Name] = true
 	}
+	if o := a.journal.machine.Objects(); o != nil {
+		for _, g := range o.Groups {
+			a.dirty[g.Name] = true
+		}
+	}
 	for _, g := range a.groups {
 		a.dirty[g.name] = true
 	}
@@ -348,7 +364,7 @@ func (a *agent) tellView() {
 		return
 	}
 	a.view = a.st.View.ID
-	a.facts.Views = a.facts.Views.Install(lifecycle.View{At: a.st.ViewSince, ID: a.st.View.ID, Members: a.st.View.Members})
+	a.facts.Views = a.facts.Views.Install(lifecycle.View{At: a.node.now(), ID: a.st.View.ID, Members: a.st.View.Members})
 	for _, g := range a.sorted() {
 		g.step(a.facts)
 	}

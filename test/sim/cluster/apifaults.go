@@ -22,6 +22,19 @@ func apiCut(c *Cluster, f Fault) {
 	c.After(f.For, func() { n.apiCut = false })
 }
 
+// apiCutAll keeps all hosts from the server for a longer while, but not the managers.
+func apiCutAll(c *Cluster, f Fault) {
+	for _, n := range c.nodes {
+		n.apiCut = true
+		n.cache.cut()
+	}
+	c.After(2*f.For, func() {
+		for _, n := range c.nodes {
+			n.apiCut = false
+		}
+	})
+}
+
 func managerDie(c *Cluster, f Fault) {
 	m := c.manager(f)
 	if m.alive {

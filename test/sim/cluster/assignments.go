@@ -11,7 +11,11 @@ import (
 
 // look does what a group's assignment asks of this node.
 func (a *agent) look(name string) {
-	object := a.node.cache.group(name)
+	object, goes := a.groupObject(name)
+	if !goes {
+		a.journal.waiting = true
+		return
+	}
 	uid := ""
 	if object != nil {
 		uid = string(object.UID)
@@ -46,7 +50,7 @@ func (a *agent) look(name string) {
 
 // forget stops a group whose object is gone, when the server says so itself (rule O11).
 func (a *agent) forget(g *group) {
-	if g.forgotten {
+	if g.forgotten || a.journal.machine.Pending() {
 		return
 	}
 	if !a.node.c.api.reachable(a.node) {
@@ -97,7 +101,7 @@ func (a *agent) desired(object *v1alpha1.ResourceGroup, assignment *model.Assign
 	d := lifecycle.Desired{
 		Run: true, Epoch: assignment.Epoch, View: assignment.View, Unproven: assignment.Unproven, Frozen: object.Spec.Maintenance,
 	}
-	for _, r := range a.node.cache.resources(object.Name) {
+	for _, r := range a.groupResources(object.Name) {
 		d.Resources = append(d.Resources, resourceOf(r))
 	}
 	return d

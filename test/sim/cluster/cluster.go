@@ -57,7 +57,9 @@ type Cluster struct {
 	groups      []string
 	// edited is when an operator last changed where a group may run.
 	edited map[string]time.Duration
-	specs  map[string]*v1alpha1.ResourceGroupSpec
+	// autonomy says that the Cluster lets its nodes decide without the API server.
+	autonomy bool
+	specs    map[string]*v1alpha1.ResourceGroupSpec
 }
 
 // New makes a cluster that has formed, with groups that have never run.
@@ -67,6 +69,8 @@ func New(opts Options) *Cluster {
 		specs: map[string]*v1alpha1.ResourceGroupSpec{}}
 	c.check = newChecker(c)
 	c.api = &api{c: c, objects: map[ref]client.Object{}}
+	// A stream of its own, so that the shape of a cluster does not depend on it.
+	c.autonomy = rand.New(rand.NewPCG(opts.Seed, 0xa070)).IntN(3) > 0
 	ptpl := rng.IntN(5) > 0
 	watchdogs := !ptpl || rng.IntN(2) == 0
 	allGuard := rng.IntN(5) > 0
@@ -157,6 +161,7 @@ func (c *Cluster) makeObjects(rng *rand.Rand, ptpl bool) {
 	c.create(&v1alpha1.Cluster{
 		ObjectMeta: metav1.ObjectMeta{Name: clusterName},
 		Spec: v1alpha1.ClusterSpec{
+			Autonomy: map[bool]v1alpha1.AutonomyPolicy{false: v1alpha1.AutonomyDisabled, true: v1alpha1.AutonomyEnabled}[c.autonomy],
 			Networks: []v1alpha1.ClusterNetwork{{Name: "lan", Role: v1alpha1.NetworkInternalAndClient, CIDRs: []string{"10.0.0.0/16"}}},
 			AllowedResourceTypes: []v1alpha1.AllowedResourceTypes{{
 				Name: "all", Namespaces: []string{"*"}, Types: []string{"*"}, MountRoots: []string{"/srv"}, Devices: []string{"/array/*"},

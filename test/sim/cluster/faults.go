@@ -62,6 +62,8 @@ var kinds = map[string]kind{
 	"arraypower": {weight: 2, do: func(c *Cluster, f Fault) { c.withDisk(f, func(d *disk) { d.reset(true) }) }},
 	// The API server and the managers.
 	"apidown":     {weight: 4, api: true, do: apiDown},
+	"apigone":     {weight: 4, api: true, do: func(c *Cluster, f Fault) { f.For *= 3; apiDown(c, f) }},
+	"apicutall":   {weight: 3, api: true, do: apiCutAll},
 	"apicut":      {weight: 5, api: true, do: apiCut},
 	"managerdie":  {weight: 4, api: true, do: managerDie},
 	"managercut":  {weight: 3, api: true, do: managerCut},

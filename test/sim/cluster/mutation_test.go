@@ -7,6 +7,7 @@ import (
 	"maps"
 	"testing"
 
+	"github.com/quorate/quorate/pkg/autonomy"
 	"github.com/quorate/quorate/pkg/lifecycle"
 	"github.com/quorate/quorate/pkg/membership"
 	"github.com/quorate/quorate/pkg/policy"
@@ -28,6 +29,10 @@ var mutants = map[string]func(on bool){
 	"O12 disks are not all reserved first":          func(on bool) { lifecycle.Disabled = one(on, lifecycle.RuleAllDisks) },
 	"O13 no preempt":                                func(on bool) { reservation.Disabled = one(on, reservation.RulePreempt) },
 	"O16 preempt without abort":                     func(on bool) { disabled = one(on, ruleAbort) },
+	"J2 the API server is obeyed beside a journal":  func(on bool) { autonomy.Disabled = one(on, autonomy.RuleTold) },
+	"J3 decided before all members have joined":     func(on bool) { autonomy.Disabled = one(on, autonomy.RuleJoined) },
+	"J4 epochs follow one another without a jump":   func(on bool) { autonomy.Disabled = one(on, autonomy.RuleJump) },
+	"J8 the journal is not written":                 func(on bool) { disabled = one(on, ruleShown) },
 	"R7 acting counts any grant":                    func(on bool) { membership.Disabled = one(on, membership.R7) },
 }
 
@@ -37,6 +42,10 @@ var elusiveMutants = map[string]func(on bool){
 	"O15 unreserved at the stop":                     func(on bool) { disabled = one(on, ruleParked) },
 	"O17 registered while in use":                    func(on bool) { disabled = one(on, ruleIdle) },
 	"O20 the epoch on the disk is ignored":           func(on bool) { reservation.Disabled = one(on, reservation.RuleStale) },
+	"J1 a session without waiting":                   func(on bool) { autonomy.Disabled = one(on, autonomy.RuleWait) },
+	"J5 a journal in nobody's hands is forgotten":    func(on bool) { autonomy.Disabled = one(on, autonomy.RuleLost) },
+	"J6 nodes outside the view count as harmless":    func(on bool) { autonomy.Disabled = one(on, autonomy.RuleUnreported) },
+	"J7 joined without telling what was obeyed":      func(on bool) { disabled = one(on, ruleFeed) },
 	"S4 no address lease in the kernel":              func(on bool) { disabled = one(on, ruleAddresses) },
 	"R10 assignments from before a life first acted": func(on bool) { lifecycle.Disabled = one(on, lifecycle.RuleViewFirst) },
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/pkg/autonomy"
 	"github.com/quorate/quorate/pkg/guardian"
 	"github.com/quorate/quorate/pkg/lifecycle"
 	"github.com/quorate/quorate/pkg/model"
@@ -73,6 +74,8 @@ type node struct {
 	disks   map[string]diskRecord
 	// floors are on the host's own disk.
 	floors map[string]model.Epoch
+	// kept is the journal, on the host's own disk.
+	kept *autonomy.State
 
 	agent *agent
 	cache *cache

@@ -45,7 +45,10 @@ func (p *publisher) kick(a *agent) {
 
 func (p *publisher) write(a *agent) {
 	n := a.node
-	if !a.reaches || a.busy {
+	if !a.busy {
+		a.reportJournal()
+	}
+	if !a.reaches || a.busy || a.dead {
 		return
 	}
 	if !n.c.api.reachable(n) {
@@ -118,6 +121,7 @@ func (a *agent) status(before *v1alpha1.AgentStatus) *v1alpha1.AgentStatus {
 		}
 		out.Disks = append(out.Disks, entry)
 	}
+	out.Journal = a.journalStatus()
 	return out
 }
 
@@ -153,7 +157,7 @@ func (a *agent) viewOf(before *v1alpha1.AgentStatus) *v1alpha1.AgentView {
 
 // reporting says that this node is to publish the view; while a member is silent another is about to come.
 func (a *agent) reporting() bool {
-	return a.st.Acting && a.st.View != nil && a.st.Reporter == a.st.Self.ID && silent(&a.st) == 0
+	return a.st.Acting && a.st.View != nil && a.st.Reporter == a.st.Self.ID && silent(&a.st) == 0 && (!a.node.c.autonomy || a.journal.machine.Told())
 }
 
 func (a *agent) wall(local time.Duration) time.Time {
@@ -196,21 +200,13 @@ func (p *publisher) writeResources(a *agent, g *group) {
 		if last, ok := p.written[r.UID]; ok && last.Epoch >= before.Epoch {
 			before = last
 		}
-		epoch := g.report.Running
-		if epoch == 0 && before.Node == n.name {
-			epoch = model.Epoch(before.Epoch)
-		}
-		if epoch == 0 || int64(epoch) < before.Epoch || int64(epoch) == before.Epoch && before.Node != "" && before.Node != n.name {
+		status, speaks := a.resourceStatus(g, r, &before)
+		if !speaks {
 			continue
 		}
-		status := v1alpha1.ResourceStatus{
-			State: v1alpha1.ResourceState(r.State), Node: n.name, Epoch: int64(epoch), Reason: string(r.Reason), Message: r.Message,
-			Restarts: int32(r.Restarts), LastTransitionTime: &metav1.MicroTime{Time: a.wall(r.Since).Truncate(time.Microsecond)},
-		}
-		if r.OnlineSince > 0 {
-			status.OnlineSince = &metav1.MicroTime{Time: a.wall(r.OnlineSince).Truncate(time.Microsecond)}
-		}
-		if last, ok := p.written[r.UID]; ok && reflect.DeepEqual(last, status) {
+		// After a restore the manager may have struck out what this node had only just said: its view was not in the API yet.
+		struckOut := object.Status.State == v1alpha1.ResourceUnknown && object.Status.Node == ""
+		if last, ok := p.written[r.UID]; ok && !struckOut && reflect.DeepEqual(last, status) {
 			continue
 		}
 		p.written[r.UID] = status
@@ -223,6 +219,26 @@ func (p *publisher) writeResources(a *agent, g *group) {
 			o.Status.Conditions = conditions
 		})
 	}
+}
+
+// resourceStatus is what this node may say of a resource (S5). before is what was said last.
+func (a *agent) resourceStatus(g *group, r *lifecycle.ResourceReport, before *v1alpha1.ResourceStatus) (status v1alpha1.ResourceStatus, speaks bool) {
+	n := a.node
+	epoch := g.report.Running
+	if epoch == 0 && before.Node == n.name {
+		epoch = model.Epoch(before.Epoch)
+	}
+	if epoch == 0 || int64(epoch) < before.Epoch || int64(epoch) == before.Epoch && before.Node != "" && before.Node != n.name {
+		return status, false
+	}
+	status = v1alpha1.ResourceStatus{
+		State: v1alpha1.ResourceState(r.State), Node: n.name, Epoch: int64(epoch), Reason: string(r.Reason), Message: r.Message,
+		Restarts: int32(r.Restarts), LastTransitionTime: &metav1.MicroTime{Time: a.wall(r.Since).Truncate(time.Microsecond)},
+	}
+	if r.OnlineSince > 0 {
+		status.OnlineSince = &metav1.MicroTime{Time: a.wall(r.OnlineSince).Truncate(time.Microsecond)}
+	}
+	return status, true
 }
 
 // probe asks the server for a sign of life every second; two failures make it unreachable.

@@ -14,4 +14,6 @@ const (
 	ruleIdle      rule = "O17" // a host registers only while nothing on it uses the disk
 	ruleBurn      rule = "O3"  // all of a life that has lost quorum is stopped
 	ruleAddresses rule = "S4"  // the kernel silences addresses when their lease ends
+	ruleFeed      rule = "J7"  // who joins a session tells first what it has obeyed
+	ruleShown     rule = "J8"  // a node that goes by its journal says so to the controllers, which write it first
 )

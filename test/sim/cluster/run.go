@@ -113,6 +113,7 @@ func (c *Cluster) describe() string {
 		text += fmt.Sprintf("%s: up %t cached %t", n.name, n.up, n.cache.connected)
 		if a := n.agent; a != nil {
 			text += fmt.Sprintf(" life %d busy %t passing %t reaches %t dirty %v", a.begun, a.busy, a.passing, a.reaches, a.dirty)
+			text += fmt.Sprintf(" journal [%s]", a.journal.machine)
 			for _, g := range a.sorted() {
 				text += fmt.Sprintf("\n  %s: run %t epoch %d %s", g.name, g.desired.Run, g.desired.Epoch, g.report.State)
 				for _, r := range g.report.Resources {
