@@ -251,7 +251,9 @@ func TestFlappingNetworks(t *testing.T) {
 	}
 	var longest time.Duration
 	for end := time.Now().Add(longer(5*time.Second, 30*time.Second)); time.Now().Before(end); {
-		longest = max(longest, flap(100*time.Millisecond, 400*time.Millisecond))
+		// No multiple of the interval, and far enough apart that two messages in a row get through: otherwise each cut might hit every
+		// second message of both sides, and no lease lasts over that.
+		longest = max(longest, flap(100*time.Millisecond, 1170*time.Millisecond))
 	}
 	// A lease of T counts from when the message was sent that the grant answers: an interval ago, when the grant comes. The next grant is
 	// lost an interval later, and the first after the cut may come an interval after its end. So it may last T less three intervals.
@@ -290,13 +292,17 @@ func TestFrozenForLong(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	must(t, theLab.Thaw(ctx, "node-a"))
-	// It waits for more than a second before it is in a view (R2, O3), so no answer can be its own yet.
+	// It waits for more than a second before it is in a view (R2, O3); only then is the group given back to it, and it answers again.
 	for end := time.Now().Add(800 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if v := ask(t, ctx, shop); v.Host == "node-a" || v.Count <= count {
-			t.Fatalf("answer %+v after %d visits, from a host that has just thawed", v, count)
-		} else {
-			count = v.Count
+		v := ask(t, ctx, shop)
+		g, err := cluster.Group(ctx, shop.group)
+		must(t, err)
+		if given := g.Status.Assignment.Node == "node-a"; v.Count <= count || v.Host == "node-a" && !given {
+			t.Fatalf("answer %+v after %d visits, of a host that has just thawed; the group is assigned to %q", v, count, g.Status.Assignment.Node)
+		} else if given {
+			break // the machine is so busy that it was back before we looked
 		}
+		count = v.Count
 	}
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, "node-a"))
 	must(t, cluster.WaitOnline(ctx, recovery, shop.group, ""))
