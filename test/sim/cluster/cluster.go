@@ -184,7 +184,8 @@ func (c *Cluster) makeObjects(rng *rand.Rand, ptpl bool) {
 	for i := range 1 + rng.IntN(4) {
 		c.makeGroup(rng, i, ptpl)
 	}
-	if rng.IntN(2) == 0 {
+	// A journal keeps one assignment of a group, so it does not know members yet: with autonomy there is no such group.
+	if rng.IntN(2) == 0 && !c.autonomy {
 		c.makeBalanced()
 	}
 }
