@@ -55,12 +55,10 @@ func shortages(_ *planner, g *groupState, n *nodeState) string {
 	var short []string
 	for i := range n.limits {
 		l := &n.limits[i]
-		asked, used := g.Requests[l.name], l.used
-		if here {
-			used -= asked
-		}
-		if asked > 0 && used+asked > l.amount {
-			short = append(short, fmt.Sprintf("%s: %s asked for, %s of %s free", l.name, amountText(asked), amountText(max(0, l.amount-used)), amountText(l.amount)))
+		if l.missing(g, here) > 0 {
+			asked := g.Requests[l.name]
+			free := max(0, l.amount-l.usedByOthers(asked, here))
+			short = append(short, fmt.Sprintf("%s: %s asked for, %s of %s free", l.name, amountText(asked), amountText(free), amountText(l.amount)))
 		}
 	}
 	return few(short, ", ")

@@ -207,16 +207,29 @@ func fits(g *groupState, n *nodeState) bool {
 	}
 	here := slices.Contains(g.places, n.index)
 	for i := range n.limits {
-		l := &n.limits[i]
-		amount, used := g.Requests[l.name], l.used
-		if here {
-			used -= amount
-		}
-		if amount > 0 && used+amount > l.amount {
+		if n.limits[i].missing(g, here) > 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// missing is how much less the node has of the resource than the group asks for; 0 when it has enough. here says that the group is
+// counted on the node already.
+func (l *limit) missing(g *groupState, here bool) int64 {
+	asked := g.Requests[l.name]
+	if asked <= 0 {
+		return 0
+	}
+	return max(0, l.usedByOthers(asked, here)+asked-l.amount)
+}
+
+// usedByOthers is what is used of the resource without the group, which asks for as much.
+func (l *limit) usedByOthers(asked int64, here bool) int64 {
+	if here {
+		return l.used - asked
+	}
+	return l.used
 }
 
 func (p *planner) indexDependencies() {

@@ -181,8 +181,8 @@ func (p *planner) lack(g *groupState, n *nodeState, o *offer) shortage {
 	lack := shortage{}
 	for i := range n.limits {
 		l := &n.limits[i]
-		if amount := g.Requests[l.name]; amount > 0 && l.used+amount > l.amount {
-			lack[l.name] = l.used + amount - l.amount
+		if missing := l.missing(g, false); missing > 0 {
+			lack[l.name] = missing
 		}
 	}
 	for _, i := range p.residentsOf(n) {
