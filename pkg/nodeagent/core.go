@@ -92,7 +92,7 @@ func (c *core) start(s *Settings, burnt func(model.Generation) bool, seed member
 	}
 	c.log.Info("Membership started", "node", s.Self, "incarnation", c.machine.Status(c.now()).Incarnation,
 		"generation", c.machine.Status(c.now()).Self.Generation, "resumed", resumed != nil,
-		"leaseLeft", (c.lease.content.KeepingUntil - c.now()).String())
+		"leaseLeft", (c.lease.keepingUntil() - c.now()).String())
 	return nil
 }
 

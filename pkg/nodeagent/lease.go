@@ -118,6 +118,13 @@ func (l *lease) generation() model.Generation {
 	return l.content.Generation
 }
 
+// keepingUntil is when the lease ends or has ended: after a start, that of the agent before.
+func (l *lease) keepingUntil() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.content.KeepingUntil
+}
+
 // stopBegins is when the stop after the last lease begins, a time since boot: the self-fence deadline counts from it.
 func (l *lease) stopBegins() time.Duration {
 	l.mu.Lock()
