@@ -37,7 +37,19 @@ type counter struct {
 	host    string
 	started time.Time
 	mu      sync.Mutex
-	count   int64
+	// count is what is on the disk.
+	count int64
+	// write puts a count on the disk.
+	write func(path string, count int64) error
+	// arrived are the visits that the next write is to hold.
+	arrivedMu sync.Mutex
+	arrived   []chan answer
+}
+
+// answer is a visitor's count, or why it could not be kept.
+type answer struct {
+	count int64
+	err   error
 }
 
 // visit is the answer to a visitor.
@@ -77,7 +89,7 @@ func open(path string) (*counter, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{path: path, host: host, started: time.Now()}
+	c := &counter{path: path, host: host, started: time.Now(), write: write}
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
@@ -101,15 +113,37 @@ func (c *counter) serve(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(visit{Count: count, Host: c.host, PID: os.Getpid(), Started: c.started}) // the visitor has gone
 }
 
-// next counts a visit and returns when it is on the disk.
+// next counts a visit and returns when it is on the disk. One write is for all who have come while the one before it was made: on a busy
+// host a queue of visitors, one write each, would never get shorter again, and nobody be answered in time.
 func (c *counter) next() (int64, error) {
+	mine := make(chan answer, 1)
+	c.arrivedMu.Lock()
+	c.arrived = append(c.arrived, mine)
+	c.arrivedMu.Unlock()
+	c.writeArrived()
+	got := <-mine
+	return got.count, got.err
+}
+
+// writeArrived answers all who have come until now, unless somebody else has while it waited.
+func (c *counter) writeArrived() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := write(c.path, c.count+1); err != nil {
-		return 0, err
+	c.arrivedMu.Lock()
+	arrived := c.arrived
+	c.arrived = nil
+	c.arrivedMu.Unlock()
+	if len(arrived) == 0 {
+		return
 	}
-	c.count++
-	return c.count, nil
+	before := c.count
+	err := c.write(c.path, before+int64(len(arrived)))
+	if err == nil {
+		c.count += int64(len(arrived))
+	}
+	for i, visitor := range arrived {
+		visitor <- answer{count: before + int64(i) + 1, err: err}
+	}
 }
 
 // write replaces the file's content so that it is the old or the new count after a power cut, never half of one.

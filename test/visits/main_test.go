@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -50,6 +52,58 @@ func TestVisitsAtOnce(t *testing.T) {
 	}
 	if len(unique) != len(seen) || c.count != int64(len(seen)) {
 		t.Errorf("%d visits gave %d different counts up to %d", len(seen), len(unique), c.count)
+	}
+}
+
+// However slow the disk is, nobody waits for more than two writes: the one that is under way, and their own.
+func TestSlowDisk(t *testing.T) {
+	c, err := open(filepath.Join(t.TempDir(), "visits"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writes []int64
+	started, goOn := make(chan struct{}, 2), make(chan struct{})
+	c.write = func(_ string, count int64) error {
+		writes = append(writes, count)
+		started <- struct{}{}
+		<-goOn
+		return nil
+	}
+	var wg sync.WaitGroup
+	visitor := func() {
+		if _, err := c.next(); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Go(visitor)
+	<-started
+	for range 20 {
+		wg.Go(visitor)
+	}
+	for waiting := 0; waiting < 20; {
+		c.arrivedMu.Lock()
+		waiting = len(c.arrived)
+		c.arrivedMu.Unlock()
+	}
+	close(goOn)
+	wg.Wait()
+	if !slices.Equal(writes, []int64{1, 21}) {
+		t.Errorf("written: %d, want 1 and 21", writes)
+	}
+}
+
+func TestFailedWrite(t *testing.T) {
+	c, err := open(filepath.Join(t.TempDir(), "visits"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.write = func(string, int64) error { return errors.New("disk on fire") }
+	if _, err := c.next(); err == nil {
+		t.Error("a visit that was not kept is answered")
+	}
+	c.write = write
+	if count, err := c.next(); count != 1 || err != nil {
+		t.Errorf("visit %d, %v: one that was not kept counts", count, err)
 	}
 }
 
