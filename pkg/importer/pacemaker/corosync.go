@@ -3,6 +3,7 @@ package pacemaker
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // corosync is a corosync.conf: sections of settings, by corosync.conf(5).
@@ -51,6 +52,9 @@ func parseCorosync(data []byte) (*corosync, error) {
 	for text := range strings.SplitSeq(string(data), "\n") {
 		line++
 		text = strings.TrimSpace(text)
+		if err := legibleLine(line, text); err != nil {
+			return nil, err
+		}
 		switch {
 		case text == "" || strings.HasPrefix(text, "#"):
 		case strings.HasSuffix(text, "{"):
@@ -86,6 +90,19 @@ func parseCorosync(data []byte) (*corosync, error) {
 		return nil, wrong(line, "the section %s is not closed", strings.Join(open, "."))
 	}
 	return c, nil
+}
+
+// legibleLine refuses a line that no manifest could repeat; comments are not repeated.
+func legibleLine(line int, text string) error {
+	r, found := illegible(text)
+	switch {
+	case strings.HasPrefix(text, "#"):
+	case !utf8.ValidString(text):
+		return wrong(line, "this is not UTF-8: convert the file first, for instance with iconv")
+	case found:
+		return wrong(line, "the character %U, which no manifest can have: take it out", r)
+	}
+	return nil
 }
 
 // rings are the addresses of a node by the number of the ring, by its name or, where corosync knows none, by its id.

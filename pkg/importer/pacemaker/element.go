@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Bounds of what is read: a CIB is a few hundred kilobytes, 105 MiB with the full history of 64 nodes and 3,000 resources.
@@ -68,10 +72,13 @@ func parseElements(data []byte) (*element, error) {
 			for _, a := range t.Attr {
 				e.attrs[a.Name.Local] = a.Value
 			}
+			inStatus := len(open) > 1 && open[1].name == "status"
+			if err := e.legible(); err != nil && !inStatus {
+				return nil, err
+			}
 			switch {
 			case len(open) > 0:
-				parent := open[len(open)-1]
-				if inStatus := len(open) > 1 && open[1].name == "status"; !inStatus {
+				if parent := open[len(open)-1]; !inStatus {
 					parent.children = append(parent.children, e)
 				}
 			case root != nil:
@@ -84,6 +91,35 @@ func parseElements(data []byte) (*element, error) {
 			open = open[:len(open)-1]
 		}
 	}
+}
+
+// legible refuses attributes with a character that no manifest can have.
+func (e *element) legible() error {
+	for _, name := range slices.Sorted(maps.Keys(e.attrs)) {
+		if r, found := illegible(e.attrs[name]); found {
+			return wrong(e.line, "<%s id=%q>: the attribute %q has the character %U, which no manifest can have: take it out", e.name, e.id(), name, r)
+		}
+	}
+	return nil
+}
+
+// illegible finds the first control character, or other one that YAML forbids or takes for the end of a line. Tabs and the ends of lines
+// that people write are none.
+func illegible(text string) (rune, bool) {
+	at := strings.IndexFunc(text, func(r rune) bool {
+		switch r {
+		case '\t', '\n', '\r':
+			return false
+		case '\u2028', '\u2029', '\ufeff', '\ufffe', '\uffff':
+			return true
+		}
+		return unicode.IsControl(r)
+	})
+	if at < 0 {
+		return 0, false
+	}
+	r, _ := utf8.DecodeRuneInString(text[at:])
+	return r, true
 }
 
 // syntaxError takes over the position and the sentence of the XML decoder.

@@ -48,7 +48,7 @@ var value = regexp.MustCompile(`="[^"]*"`)
 // strange are values that somebody could have written.
 var strange = []string{
 	"", "0", "-1", "INFINITY", "-INFINITY", "999999999999", "true", "no", "node", "a b", "../x", "/", "/a/./b", "10.0.0.1", "::1", "fe80::1%eth0", "1.5h",
-	"ocf", "stonith", "heartbeat", "nfs", "drbd", "*", "UPPER_case", "\u00e4\u00f6", "x;y", "300", "fence_ipmilan", "Stopped",
+	"a&#127;b", "\u0085", "a&#x2028;b", "&#13;\u00a0", "# a: {b", "'\t\n", "ocf", "stonith", "heartbeat", "nfs", "drbd", "*", "UPPER_case", "\u00e4\u00f6", "x;y", "300", "fence_ipmilan", "Stopped",
 }
 
 // damage changes a few places of a copy: mostly the values of attributes, sometimes bytes, sometimes whole pieces.

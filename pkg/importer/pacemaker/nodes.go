@@ -74,6 +74,10 @@ func (im *importer) quantities(list nvs, at *element) v1alpha1.Quantities {
 	}
 	out := v1alpha1.Quantities{}
 	for _, a := range list {
+		if len(a.name) > maxName {
+			im.report.add(NotImported, a.at, "give it a shorter name, on nodes and resources", "the name of the utilization %q of %s has more than %d characters", bounded(a.name, 40), at.id(), maxName)
+			continue
+		}
 		q, err := apiresource.ParseQuantity(a.value)
 		if err != nil || q.Sign() < 0 || len(out) == 16 || a.name == "" {
 			im.report.add(NotImported, a.at, "", "the utilization %s=%q of %s is not an amount that can be carried over", a.name, a.value, at.id())
