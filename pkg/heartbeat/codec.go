@@ -14,8 +14,8 @@ import (
 
 const (
 	macSize = sha256.Size
-	// minKey is the shortest key that is accepted, in bytes.
-	minKey = 16
+	// MinKey is the shortest key that is accepted, in bytes.
+	MinKey = 16
 	// maxKeys is how many keys may be in force at once.
 	maxKeys = 2
 	// maxList bounds every list of nodes in a datagram: a cluster has at most 64 nodes.
@@ -123,11 +123,11 @@ func NewCodec(clusterID uint64, versions Versions, keys [][]byte) (*Codec, error
 	}
 	c := &Codec{clusterID: clusterID, versions: versions}
 	for i, k := range keys {
-		if len(k) < minKey {
-			return nil, fmt.Errorf("heartbeat: key %d has %d bytes, fewer than %d", i+1, len(k), minKey)
+		if len(k) < MinKey {
+			return nil, fmt.Errorf("heartbeat: key %d has %d bytes, fewer than %d", i+1, len(k), MinKey)
 		}
 		c.keys = append(c.keys, hmac.New(sha256.New, k))
-		c.ids = append(c.ids, keyIDOf(k))
+		c.ids = append(c.ids, KeyIDOf(k))
 	}
 	return c, nil
 }

@@ -42,7 +42,8 @@ func (v Versions) String() string {
 // KeyID names a key without telling it: the first bytes of an HMAC under it.
 type KeyID uint32
 
-func keyIDOf(key []byte) KeyID {
+// KeyIDOf returns the id of a key.
+func KeyIDOf(key []byte) KeyID {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("quorate heartbeat key id"))
 	return KeyID(binary.BigEndian.Uint32(mac.Sum(nil)))
