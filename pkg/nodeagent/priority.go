@@ -50,7 +50,7 @@ func favourProcess(log logr.Logger) *v1alpha1.AgentScheduling {
 		s.MemoryLocked = note(fmt.Errorf("locking the agent's memory: %w", err))
 	}
 	note(spare(os.Getpid(), spared))
-	note(favourSession("self"))
+	note(favourOwnSession())
 	if !note(favourThreads()) {
 		s.Priority = v1alpha1.PriorityOrdinary
 	}
@@ -80,6 +80,18 @@ func favourAgent(ctx context.Context, priority v1alpha1.AgentPriority, log logr.
 			return
 		}
 	}
+}
+
+// favourOwnSession does it for the agent's session if that is its own, as that of a service or of a container's first process is. The
+// session of a shell is everything that was started from it: none of that is to get ahead of the rest of the host.
+func favourOwnSession() error {
+	if on, err := os.ReadFile("/proc/sys/kernel/sched_autogroup_enabled"); err != nil || strings.TrimSpace(string(on)) != "1" {
+		return nil // there are no shares of sessions
+	}
+	if session, err := unix.Getsid(0); err != nil || session != os.Getpid() {
+		return errors.New("raising the session's share of the CPU: the session is not the agent's own; run it as a service, or with setsid")
+	}
+	return favourSession("self")
 }
 
 // favourSession raises the share of a process's session: where the kernel divides the CPU between sessions (autogroup), the nice
