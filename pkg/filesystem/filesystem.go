@@ -20,7 +20,9 @@ import (
 
 // Type is what is known of a type of file system. The device's name is appended to each command.
 type Type struct {
-	mkfs []string
+	// mkfs makes one, with the UUID that follows identify.
+	mkfs     []string
+	identify string
 	// replay says that a check needs a log that was replayed by a mount before it.
 	replay bool
 	// fsck repairs what can be repaired safely, force checks in full. good has the exit codes after which it may be mounted.
@@ -47,14 +49,15 @@ func Of(name string) (*Type, error) {
 	case "ext4":
 		return &Type{
 			// Small steps are left to the first mount otherwise, which writes to an idle disk for minutes.
-			mkfs: []string{"mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"},
+			mkfs:     []string{"mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"},
+			identify: "-U",
 			// Exit codes: 1 repaired, 2 repaired and the system should restart if it was mounted, which it is not.
 			fsck: []string{"e2fsck", "-p"}, force: []string{"e2fsck", "-f", "-p"}, good: []int{0, 1, 2},
 			options: []string{"errors=remount-ro"},
 		}, nil
 	case "xfs":
 		return &Type{
-			mkfs: []string{"mkfs.xfs", "-q", "-f", "-K"},
+			mkfs: []string{"mkfs.xfs", "-q", "-f", "-K"}, identify: "-muuid=",
 			// XFS replays its log at the mount, and needs no check. A log that is dirty is never thrown away (xfs_repair -L): a
 			// check in full mounts it first.
 			force: []string{"xfs_repair"}, good: []int{0}, replay: true,
@@ -67,9 +70,9 @@ func Of(name string) (*Type, error) {
 // Finding is what a look at the beginning of a disk says.
 type Finding struct {
 	Blank bool
-	// Name of the file system; empty when it is none that is known here.
+	// Name of the file system, or of something else that makes a disk its own (see others); empty when it is none that is known here.
 	Name string
-	// UUID of the file system, 32 hexadecimal digits; empty when it is none that is known here.
+	// UUID of the file system, 32 hexadecimal digits; empty when it is neither ext4 nor xfs.
 	UUID string
 	// Damaged says that the file system itself says that it needs a check.
 	Damaged bool
@@ -97,9 +100,28 @@ func probe(head []byte) Finding {
 			// A journal that wants to be replayed is no damage: the mount does it, as a check would.
 			Damaged: state&extErrors != 0 || state&extValid == 0 && !recovery,
 		}
-	default:
-		return Finding{}
 	}
+	for _, other := range others {
+		if len(head) >= other.at && bytes.HasPrefix(head[other.at:], []byte(other.magic)) {
+			return Finding{Name: other.name}
+		}
+	}
+	return Finding{}
+}
+
+// others are what else can be told by its mark, so that an operator reads what is on a disk, and so that it is never taken for what a
+// mkfs has left half made: neither mkfs writes any of these marks (libblkid's names; its table of superblocks has the offsets).
+var others = []struct {
+	name, magic string
+	at          int
+}{
+	{"crypto_LUKS", "LUKS\xba\xbe", 0},
+	{"LVM2_member", "LABELONE", 0}, {"LVM2_member", "LABELONE", 512}, {"LVM2_member", "LABELONE", 1024}, {"LVM2_member", "LABELONE", 1536},
+	{"gpt", "EFI PART", 512}, {"gpt", "EFI PART", 4096}, // sectors of 512 and 4096 bytes
+	{"linux_raid_member", "\xfc\x4e\x2b\xa9", 0}, {"linux_raid_member", "\xfc\x4e\x2b\xa9", 4096},
+	{"btrfs", "_BHRfS_M", 0x10040},
+	{"swap", "SWAPSPACE2", 4086}, {"swap", "SWAPSPACE2", 65526},
+	{"dos", "\x55\xaa", 510}, // a partition table, or the first sector of FAT, exFAT and NTFS
 }
 
 // Look reads the beginning of a device or file; one that is shorter than the area is read whole.
@@ -112,9 +134,13 @@ func Look(file *os.File) (Finding, error) {
 	return probe(head[:n]), nil
 }
 
-// Format makes the file system on a device.
-func (t *Type) Format(ctx context.Context, device string) error {
-	return run(ctx, []int{0}, t.mkfs, device)
+// Format makes the file system on a device, with this UUID (its usual text).
+func (t *Type) Format(ctx context.Context, device, uuid string) error {
+	id := []string{t.identify, uuid}
+	if strings.HasSuffix(t.identify, "=") {
+		id = []string{t.identify + uuid}
+	}
+	return run(ctx, []int{0}, append(slices.Clip(t.mkfs), id...), device)
 }
 
 // Check checks the file system as the policy says, before it is mounted at mountPath. Auto follows the file system's own word. XFS

@@ -280,6 +280,38 @@ func TestKillAgentAnywhere(t *testing.T) {
 	}
 }
 
+// TestKillAgentInFormatting kills the agent while the disk is half formatted: the next one formats it again and has the group online.
+func TestKillAgentInFormatting(t *testing.T) {
+	h := newRealHost(t)
+	mkfs, err := exec.LookPath("mkfs.ext4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// The first one writes something, and then hangs until it dies with the agent.
+	script := fmt.Sprintf("#!/bin/sh\nif mkdir %[1]s/first; then\n  for device; do :; done\n  dd if=/dev/urandom of=$device bs=4096 seek=100 count=50 "+
+		"conv=notrunc,fsync\n  touch %[1]s/half\n  exec sleep 600\nfi\nexec %[2]s \"$@\"\n", dir, mkfs)
+	if err := os.WriteFile(filepath.Join(dir, "mkfs.ext4"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	h.start()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "half")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the formatting does not begin")
+		}
+	}
+	h.kill()
+	h.start()
+	h.untilOnline()
+	if len(h.shells()) != 1 || !h.mounted() {
+		t.Errorf("processes %v, mounted %v", h.shells(), h.mounted())
+	}
+}
+
 // TestRealGroupMovesOut withdraws the group: all is gone, and the file is free for the next owner.
 func TestRealGroupMovesOut(t *testing.T) {
 	h := newRealHost(t)

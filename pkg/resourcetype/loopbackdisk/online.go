@@ -48,7 +48,7 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	if err := t.mayWrite(ctx, inst); err != nil {
 		return err
 	}
-	if err := prepare(ctx, p, found, dev.Name(), inst.Report); err != nil {
+	if err := r.prepare(ctx, inst, p, found, file, dev.Name()); err != nil {
 		return err
 	}
 	if err := t.mayWrite(ctx, inst); err != nil {
@@ -85,27 +85,6 @@ func (t *Type) mayWrite(ctx context.Context, inst *resourcetype.Instance) error 
 		return err
 	}
 	return inst.MayStart()
-}
-
-// prepare sees to it that there is a sound file system on the disk: it formats a blank one if the spec gives a size, and checks one
-// that needs it. What is anything else is left alone.
-func prepare(ctx context.Context, p *v1alpha1.LoopbackDisk, found filesystem.Finding, device string, report func(string, ...any)) error {
-	fs, err := filesystem.Of(p.FSType)
-	if err != nil {
-		return err
-	}
-	switch {
-	case found.Blank && p.Size == nil:
-		return fmt.Errorf("disk %s is blank: set size to have it formatted with %s", p.File, p.FSType)
-	case found.Blank:
-		report("formatting %s with %s", p.File, p.FSType)
-		return fs.Format(ctx, device)
-	case found.Name == "":
-		return fmt.Errorf("disk %s is neither blank nor a file system that is known: it is not touched", p.File)
-	case found.Name != p.FSType:
-		return fmt.Errorf("disk %s has a file system of type %s, not %s: it is not touched", p.File, found.Name, p.FSType)
-	}
-	return fs.Check(ctx, p.Fsck, found, device, p.MountPath, report)
 }
 
 // Offline unmounts the disk and leaves its reservation parked (O15).

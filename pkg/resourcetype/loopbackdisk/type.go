@@ -48,6 +48,8 @@ type record struct {
 	// MountPath is saved before anything is mounted there, and Loop before it is attached.
 	MountPath string `json:"mountPath,omitempty"`
 	Loop      string `json:"loop,omitempty"`
+	// Formatting is saved before the disk is formatted, and taken away when that is complete.
+	Formatting *formatting `json:"formatting,omitempty"`
 	// Online says that the mount is complete.
 	Online bool `json:"online,omitempty"`
 }
@@ -115,6 +117,9 @@ func (t *Type) Reserve(ctx context.Context, inst *resourcetype.Instance) (resour
 	result, err := t.disks.Reserve(ctx, inst, []string{p.File}, earlier, idle(inst, p, true))
 	if err != nil {
 		return result, err
+	}
+	if !r.keptFor(inst.Epoch, result.EpochFound) {
+		r.Formatting = nil
 	}
 	r.Epoch, r.Result = inst.Epoch, result
 	return result, inst.Save(r)

@@ -22,7 +22,16 @@ import (
 )
 
 // TestMain runs the tests in a mount namespace of their own.
-func TestMain(m *testing.M) { mountns.Main(m) }
+func TestMain(m *testing.M) {
+	if order := os.Getenv(writesEnv); order != "" && strings.HasPrefix(filepath.Base(os.Args[0]), "mkfs.") {
+		if err := cutMkfs(order); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	mountns.Main(m)
+}
 
 // disk is a shared file with an emulated reservation in memory.
 type disk struct {
