@@ -25,7 +25,9 @@ func Explain(s *model.Snapshot, key model.GroupKey, now time.Time) []Candidate {
 		if g.owner >= 0 {
 			search.occasion, search.from = nodeFailed, g.owner
 		}
-		_, candidates := p.find(g, search)
+		_, found := p.find(g, search)
+		candidates := found.All()
+		p.whyNotFirst(candidates)
 		return candidates
 	}
 	return nil

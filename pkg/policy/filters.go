@@ -14,30 +14,40 @@ type filter struct {
 	message string
 	// ofNode says that the filter looks at the node alone, so that it says the same of every group.
 	ofNode bool
+	// concerns says that there can be a node that the filter keeps the group from; nil means that there always can.
+	concerns func(p *planner, g *groupState) bool
 }
 
 // keepFilters are mayKeep: a healthy group stays while none of them speaks. Class, capacity and preference are not among them, so
 // that editing those moves nothing that runs (A25).
 var keepFilters = []filter{
-	{model.ReasonNodeDown, nodeDown, "is not in the quorate view", true},
-	{model.ReasonNodeDrained, nodeDrained, "is drained", true},
-	{model.ReasonNotPossibleOwner, notPossibleOwner, "is not a possible owner of every resource of the group", false},
-	{model.ReasonDiskNotVisible, diskHidden, "does not see a disk of the group", false},
+	{model.ReasonNodeDown, nodeDown, "is not in the quorate view", true, nil},
+	{model.ReasonNodeDrained, nodeDrained, "is drained", true, nil},
+	{model.ReasonNotPossibleOwner, notPossibleOwner, "is not a possible owner of every resource of the group", false, hasPossibleOwners},
+	{model.ReasonDiskNotVisible, diskHidden, "does not see a disk of the group", false, seesDisks},
 }
 
 // takeFilters are what mayTake asks for in addition (A20, A22).
 var takeFilters = []filter{
-	{model.ReasonNodePaused, nodePaused, "is paused", true},
-	{model.ReasonMaintenance, nodeInMaintenance, "is in maintenance", true},
-	{model.ReasonNodeQuarantined, nodeQuarantined, "is quarantined", true},
-	{model.ReasonAgentDisconnected, agentDisconnected, "does not reach the API server", true},
-	{model.ReasonUnsafeFencing, unsafeFencing, "has nothing that would stop the group if it hung, and the cluster requires fencing", false},
-	{model.ReasonInsufficientCapacity, noRoom, "has no room for the group's requests", false},
-	{model.ReasonAntiAffinityConflict, antiAffinityConflict, "runs a group of the same anti-affinity class", false},
+	{model.ReasonNodePaused, nodePaused, "is paused", true, nil},
+	{model.ReasonMaintenance, nodeInMaintenance, "is in maintenance", true, nil},
+	{model.ReasonNodeQuarantined, nodeQuarantined, "is quarantined", true, nil},
+	{model.ReasonAgentDisconnected, agentDisconnected, "does not reach the API server", true, nil},
+	{model.ReasonUnsafeFencing, unsafeFencing, "has nothing that would stop the group if it hung, and the cluster requires fencing", false, mustBeFenced},
+	{model.ReasonInsufficientCapacity, noRoom, "has no room for the group's requests", false, hasRequests},
+	{model.ReasonAntiAffinityConflict, antiAffinityConflict, "runs a group of the same anti-affinity class", false, mustBeApart},
 }
 
 // groupFilters are those of both that look at the group too.
 var groupFilters = slices.DeleteFunc(slices.Concat(keepFilters, takeFilters), func(f filter) bool { return f.ofNode })
+
+func hasPossibleOwners(_ *planner, g *groupState) bool { return g.PossibleOwners != nil }
+func seesDisks(p *planner, g *groupState) bool         { return p.disksHidden && len(g.Disks) > 0 }
+func mustBeFenced(p *planner, _ *groupState) bool      { return p.s.Cluster.RequireFencing }
+func hasRequests(_ *planner, g *groupState) bool       { return len(g.Requests) > 0 }
+func mustBeApart(p *planner, g *groupState) bool {
+	return p.s.Cluster.AntiAffinityRequired && len(g.AntiAffinityClasses) > 0
+}
 
 func nodeDown(_ *planner, _ *groupState, n *nodeState) bool { return !n.member }
 func nodeDrained(_ *planner, _ *groupState, n *nodeState) bool {
@@ -99,11 +109,21 @@ func (p *planner) mayTake(g *groupState, n *nodeState) bool {
 	return p.refusedBy(keepFilters, g, n) == "" && p.refusedBy(takeFilters, g, n) == ""
 }
 
+// concerning returns the filters that look at the group and can keep it from any node: for most groups few of them. It is good until the
+// next search.
+func (p *planner) concerning(g *groupState) []filter {
+	list := p.scratch.filters[:0]
+	for i := range groupFilters {
+		if groupFilters[i].concerns(p, g) {
+			list = append(list, groupFilters[i])
+		}
+	}
+	p.scratch.filters = list
+	return list
+}
+
 // refusals returns every reason for which the node may not take the group, and a sentence.
 func (p *planner) refusals(g *groupState, n *nodeState) (reasons []model.Reason, message string) {
-	if n.open && p.refusedBy(groupFilters, g, n) == "" {
-		return nil, "" // so it is for most nodes and groups
-	}
 	for _, list := range [][]filter{keepFilters, takeFilters} {
 		for i := range list {
 			if !list[i].refuses(p, g, n) {

@@ -201,7 +201,7 @@ func (p *planner) forced(g *groupState) bool {
 }
 
 // evict takes a group offline whose node is drained by force. It is placed again as soon as some node may take it.
-func (p *planner) evict(g *groupState, owner *nodeState, candidates []Candidate) {
+func (p *planner) evict(g *groupState, owner *nodeState, candidates Candidates) {
 	a, ok := p.withdrawal(g, nil, model.ReasonDrain)
 	if !ok {
 		return

@@ -52,6 +52,7 @@ type membership struct {
 // membersStep is stepOf for a group of mode LoadBalanced: nothing, or its turn among the groups that are placed. A group that is
 // wanted and nowhere takes its turn too, so that there is something to say of its candidates.
 func (p *planner) membersStep(g *groupState) step {
+	p.ask(g)
 	b := p.balance(g)
 	if len(b.changes) > 0 || g.Move != nil || b.stop == "" && !b.present() {
 		return stepPlace // and what is to be said is said there: here nobody has counted yet how full the nodes are

@@ -267,7 +267,8 @@ func displacedText(g *groupState) string {
 }
 
 // nobody says why no node may take the group: anti-affinity if that is all that keeps a node from it (A24), else capacity if that is.
-func nobody(candidates []Candidate) (model.Reason, string) {
+func nobody(found Candidates) (model.Reason, string) {
+	candidates := found.All()
 	message := "no node may take the group"
 	reason := model.ReasonNoCandidate
 	for _, c := range candidates {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,7 +36,22 @@ func (p *planner) indexGroups() {
 // countPlaces puts every group on the nodes where it is, may still be, or is about to be.
 func (p *planner) countPlaces() {
 	for i := range p.groups {
+		p.ask(&p.groups[i])
 		p.placeKnown(&p.groups[i])
+	}
+}
+
+// ask looks up once what the group asks for of what is limited anywhere: every search compares it with every node.
+func (p *planner) ask(g *groupState) {
+	if g.asks != nil || len(p.limited) == 0 || len(g.Requests) == 0 {
+		return
+	}
+	if p.asked == nil {
+		p.asked = make([]int64, len(p.groups)*len(p.limited))
+	}
+	g.asks = p.asked[g.index*len(p.limited) : (g.index+1)*len(p.limited)]
+	for i, name := range p.limited {
+		g.asks[i] = g.Requests[name]
 	}
 }
 
@@ -65,9 +81,12 @@ func (p *planner) indexNodes() {
 		p.nodes[i].index = i
 		p.nodes[i].measure()
 		p.nodes[i].open = p.isOpen(&p.nodes[i])
+		p.disksHidden = p.disksHidden || len(p.nodes[i].HiddenDisks) > 0
 		p.byName[p.nodes[i].Name] = i
 		p.byID[p.nodes[i].ID] = i
+		p.known = append(p.known, nodeID{p.nodes[i].Name, p.nodes[i].ID})
 	}
+	p.indexLimits()
 }
 
 func (p *planner) nodeIndex(id model.NodeID, name string) int {
@@ -127,7 +146,7 @@ func (p *planner) occupy(g *groupState, node int) {
 	}
 	if len(g.Requests) > 0 {
 		for i := range n.limits {
-			n.limits[i].used += g.Requests[n.limits[i].name]
+			n.limits[i].used += g.asks[n.limits[i].at]
 		}
 	}
 	for _, class := range g.AntiAffinityClasses {
@@ -150,8 +169,10 @@ func (p *planner) vacate(g *groupState, node int) {
 	g.places = slices.DeleteFunc(g.places, func(i int) bool { return i == node })
 	n := &p.nodes[node]
 	n.count--
-	for i := range n.limits {
-		n.limits[i].used -= g.Requests[n.limits[i].name]
+	if len(g.Requests) > 0 {
+		for i := range n.limits {
+			n.limits[i].used -= g.asks[n.limits[i].at]
+		}
 	}
 	for _, class := range g.AntiAffinityClasses {
 		n.classes[class] = without(n.classes[class], g.index)
@@ -183,15 +204,34 @@ func (n *nodeState) measure() {
 	slices.SortFunc(n.limits, func(a, b limit) int { return strings.Compare(a.name, b.name) })
 }
 
+// indexLimits makes the list of all names that some node has a limited amount of.
+func (p *planner) indexLimits() {
+	places := map[string]int{}
+	for i := range p.nodes {
+		for name := range p.nodes[i].Capacity {
+			places[name] = 0
+		}
+	}
+	p.limited = slices.Sorted(maps.Keys(places))
+	for at, name := range p.limited {
+		places[name] = at
+	}
+	for i := range p.nodes {
+		for j := range p.nodes[i].limits {
+			p.nodes[i].limits[j].at = places[p.nodes[i].limits[j].name]
+		}
+	}
+}
+
 // largestShare is the largest share of the node's capacity that is reserved or that its groups request, in millionths, the group
 // itself left out.
 func largestShare(g *groupState, n *nodeState) (share int64) {
-	here := slices.Contains(g.places, n.index)
+	here := len(g.Requests) > 0 && slices.Contains(g.places, n.index)
 	for i := range n.limits {
 		l := &n.limits[i]
 		used := l.used
 		if here {
-			used -= g.Requests[l.name]
+			used -= g.asks[l.at]
 		}
 		if l.amount > 0 && used > 0 {
 			share = max(share, int64(float64(used)*1e6/float64(l.amount)))
@@ -217,7 +257,10 @@ func fits(g *groupState, n *nodeState) bool {
 // missing is how much less the node has of the resource than the group asks for; 0 when it has enough. here says that the group is
 // counted on the node already.
 func (l *limit) missing(g *groupState, here bool) int64 {
-	asked := g.Requests[l.name]
+	if len(g.Requests) == 0 {
+		return 0
+	}
+	asked := g.asks[l.at]
 	if asked <= 0 {
 		return 0
 	}

@@ -111,22 +111,8 @@ type GroupNote struct {
 	// Reason and Message say what the group waits for; both are empty when it waits for nothing.
 	Reason  model.Reason
 	Message string
-	// Candidates are all nodes, best first, those that may not take it last, by id. Only for groups that a node was looked for.
-	Candidates []Candidate
+	// Candidates are all nodes, if a node was looked for.
+	Candidates Candidates
 	// NextFailback is when the group will be failed back if nothing changes; zero when it will not.
 	NextFailback time.Time
-}
-
-// Candidate is a node seen as a place for a group.
-type Candidate struct {
-	Node string
-	ID   model.NodeID
-	// Eligible says that the node may take the group.
-	Eligible bool
-	// Rank is 1 for the best of the eligible nodes; 0 for the others.
-	Rank int
-	// Reasons say why it may not.
-	Reasons []model.Reason
-	// Message is a sentence with the reasons' details.
-	Message string
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -62,9 +63,17 @@ type planner struct {
 	arrivals map[int][]int
 	// residents are the groups on each node; nil until somebody needs them.
 	residents [][]int
-	todo      [steps][]int
-	scratch   scratch
-	result    Result
+	// known are the nodes as candidates name them; a node that has no object any more is none.
+	known []nodeID
+	// limited are the names that some node has a limited amount of, in order.
+	limited []string
+	// asked has what every group asks for of each of them; see ask.
+	asked []int64
+	// disksHidden says that some node does not see some disk.
+	disksHidden bool
+	todo        [steps][]int
+	scratch     scratch
+	result      Result
 }
 
 // nodeState is a node with what it carries, decisions of this plan included.
@@ -90,7 +99,9 @@ type nodeState struct {
 
 // limit is an amount of something that a node has, and how much of it is reserved or requested by the groups on the node.
 type limit struct {
-	name         string
+	name string
+	// at is the place of the name in limited.
+	at           int
 	amount, used int64
 }
 
@@ -109,6 +120,8 @@ type groupState struct {
 	next int
 	// left is the index of the node from which a failure or a drain takes the group in this plan, or -1.
 	left int
+	// asks is what the group asks for, by the place of the name in limited; nil until ask.
+	asks []int64
 	// decided says that the plan has a decision for the group.
 	decided bool
 }
@@ -163,7 +176,17 @@ func (p *planner) triage() bool {
 	for s := range p.todo {
 		p.sortTodo(step(s))
 	}
+	if due := len(p.todo[stepPlace]); due > 0 {
+		p.expect(due)
+	}
 	return quiet
+}
+
+// expect makes room for as many decisions and notes at once.
+func (p *planner) expect(due int) {
+	notes := make(map[model.GroupKey]GroupNote, due+len(p.result.Groups))
+	maps.Copy(notes, p.result.Groups)
+	p.result.Groups, p.result.Decisions = notes, make([]Decision, 0, due)
 }
 
 func (p *planner) sortTodo(s step) { p.sortByPriority(p.todo[s]) }
@@ -241,7 +264,7 @@ func (p *planner) note(key model.GroupKey, reason model.Reason, message string) 
 	p.result.Groups[key] = n
 }
 
-func (p *planner) noteCandidates(key model.GroupKey, candidates []Candidate) {
+func (p *planner) noteCandidates(key model.GroupKey, candidates Candidates) {
 	n := p.result.Groups[key]
 	n.Candidates = candidates
 	p.result.Groups[key] = n

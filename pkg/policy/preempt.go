@@ -43,8 +43,9 @@ func (p *planner) makeRoom(g *groupState, s search) bool {
 		if o == nil {
 			continue
 		}
-		o.ranked = p.rank(g, n, &s)
-		if best == nil || cmp.Or(slices.Compare(o.cost[:], best.cost[:]), o.compare(best.ranked)) < 0 {
+		o.node = n
+		o.rank(p, g, &s)
+		if best == nil || cmp.Or(slices.Compare(o.cost[:], best.cost[:]), o.compare(&best.ranked)) < 0 {
 			best = o
 		}
 	}
@@ -158,7 +159,8 @@ func (p *planner) elsewhere(g *groupState, from *nodeState) *nodeState {
 		if n == from || n.ghost || !p.mayTake(g, n) {
 			continue
 		}
-		if r := p.rank(g, n, &s); best.node == nil || r.compare(best) < 0 {
+		r := ranked{node: n}
+		if r.rank(p, g, &s); best.node == nil || r.compare(&best) < 0 {
 			best = r
 		}
 	}

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/quorate/quorate/pkg/model"
@@ -35,23 +34,53 @@ type search struct {
 	reason  model.Reason
 	// order is the place of each node in the group's node list.
 	order []int64
+	// speaking are the places in ranks of those that speak in this search; nil until the first node is ranked.
+	speaking []int
+	room     [numRanks]int
 }
 
 // rank is a number for a node; the lower is the better. The first rank that differs decides.
 type rank func(p *planner, g *groupState, n *nodeState, s *search) int64
 
-// ranks is the ranking of DESIGN section 6, in its order.
-var ranks = [...]rank{
-	sharedDomain,
-	sharedClasses,
-	failuresHere,
-	listOrder,
-	previousOwner,
-	roleInEffect,
-	requestedShare,
-	groupCount,
-	staysPut,
-	lowestID,
+// ranking is a rank with what else there is to say of it.
+type ranking struct {
+	of rank
+	// speaks says that the rank can be another for each node; one that does not is 0 for all.
+	speaks func(p *planner, g *groupState, s *search) bool
+	// because is why a node comes before another one, after the node's name.
+	because string
+}
+
+// numRanks is how many ranks there are.
+const numRanks = 10
+
+// ranks is the ranking of DESIGN section 6, in its order. A list of preferred owners gives every node a place of its own, so that what
+// comes after it in the ranking is not asked.
+var ranks = [numRanks]ranking{
+	{sharedDomain, hasDomains, "has fewer groups of the same anti-affinity class in its fault domain"},
+	{sharedClasses, hasClasses, "has fewer groups of the same anti-affinity class"},
+	{failuresHere, afterResource, "has seen fewer failures of the group"},
+	{listOrder, hasList, "comes before it in the group's list"},
+	{previousOwner, afterRestart, "is where the group was"},
+	{roleInEffect, hasNoList, "comes before it by its role in effect"},
+	{requestedShare, hasNoList, "has a smaller share of its capacity in use"},
+	{groupCount, hasNoList, "has fewer groups"},
+	{staysPut, movesToBest, "is where the group is"},
+	{lowestID, hasNoList, "has the lower id"},
+}
+
+func hasDomains(p *planner, g *groupState, _ *search) bool {
+	return p.domains != nil && len(g.AntiAffinityClasses) > 0
+}
+func hasClasses(_ *planner, g *groupState, _ *search) bool    { return len(g.AntiAffinityClasses) > 0 }
+func afterResource(_ *planner, _ *groupState, s *search) bool { return s.occasion == resourceFailed }
+func hasList(_ *planner, g *groupState, _ *search) bool       { return len(g.PreferredOwners) > 0 }
+func hasNoList(_ *planner, g *groupState, _ *search) bool     { return len(g.PreferredOwners) == 0 }
+func afterRestart(_ *planner, g *groupState, s *search) bool {
+	return s.occasion == nodeRestarted && len(g.PreferredOwners) == 0
+}
+func movesToBest(_ *planner, g *groupState, s *search) bool {
+	return s.occasion == moveToBest && len(g.PreferredOwners) == 0
 }
 
 // sharedDomain is the first half of rank 1: fewer groups of the same anti-affinity class in the node's fault domain.
@@ -65,19 +94,13 @@ func sharedClasses(p *planner, g *groupState, n *nodeState, _ *search) int64 {
 }
 
 // failuresHere is rank 2, on a resource failure only: fewer resource failures of the group on the node within its period.
-func failuresHere(p *planner, g *groupState, n *nodeState, s *search) int64 {
-	if s.occasion != resourceFailed {
-		return 0
-	}
+func failuresHere(p *planner, g *groupState, n *nodeState, _ *search) int64 {
 	return int64(p.failures(g, n.Name))
 }
 
 // listOrder is rank 3: the preferred owners in order, then the others by id; on a failure counted on from the owner that failed,
-// wrapping round (A18), else from the top (A19). It is silent without preferred owners.
+// wrapping round (A18), else from the top (A19).
 func listOrder(p *planner, g *groupState, n *nodeState, s *search) int64 {
-	if len(g.PreferredOwners) == 0 {
-		return 0
-	}
 	if s.order == nil {
 		s.order = p.nodeList(g)
 	}
@@ -109,8 +132,8 @@ func (p *planner) nodeList(g *groupState) []int64 {
 }
 
 // previousOwner lets a group without preferred owners come back to where it was when its node, or the whole cluster, restarted.
-func previousOwner(_ *planner, g *groupState, n *nodeState, s *search) int64 {
-	if s.occasion != nodeRestarted || len(g.PreferredOwners) > 0 || n.index == s.from {
+func previousOwner(_ *planner, _ *groupState, n *nodeState, s *search) int64 {
+	if n.index == s.from {
 		return 0
 	}
 	return 1
@@ -119,9 +142,6 @@ func previousOwner(_ *planner, g *groupState, n *nodeState, s *search) int64 {
 // roleInEffect is the first half of rank 4: on a failure or a drain, nodes that act as standby come first; otherwise nodes of role
 // Active.
 func roleInEffect(p *planner, g *groupState, n *nodeState, s *search) int64 {
-	if len(g.PreferredOwners) > 0 {
-		return 0
-	}
 	standby := n.Role == model.RoleStandby
 	if s.leaves() {
 		standby = !p.actsAsStandby(g, n, s.from)
@@ -146,7 +166,7 @@ func groupCount(_ *planner, g *groupState, n *nodeState, _ *search) int64 {
 
 // staysPut keeps a move to "best" from moving a group to a node that is no better than its own.
 func staysPut(_ *planner, _ *groupState, n *nodeState, s *search) int64 {
-	if s.occasion != moveToBest || n.index == s.from {
+	if n.index == s.from {
 		return 0
 	}
 	return 1
@@ -158,93 +178,22 @@ func lowestID(_ *planner, _ *groupState, n *nodeState, _ *search) int64 { return
 // ranked is a node that may take the group, with its ranks.
 type ranked struct {
 	node *nodeState
-	by   [maxRanks]int64
+	by   [numRanks]int64
 }
 
-// maxRanks is as many ranks as there is room for; the rest are 0 for every node.
-const maxRanks = 12
+func (r *ranked) compare(other *ranked) int { return slices.Compare(r.by[:], other.by[:]) }
 
-var _ [maxRanks - len(ranks)]struct{}
-
-// scratch is memory that every search of a plan uses again: a full placement is thousands of searches, each over all nodes.
-type scratch struct {
-	eligible []ranked
-	order    []int32
-	// telling are the ranks that are not the same for all: most are.
-	telling []int
-}
-
-// sorted returns the places of the nodes in eligible, best first. Numbers are sorted, since a ranked is large. What it returns is good
-// until the next search.
-func (s *scratch) sorted(eligible []ranked) []int32 {
-	s.eligible, s.order, s.telling = eligible, s.order[:0], s.telling[:0]
-	for i := range eligible {
-		s.order = append(s.order, int32(i))
-	}
-	for rank := range ranks {
-		for i := range eligible {
-			if eligible[i].by[rank] != eligible[0].by[rank] {
-				s.telling = append(s.telling, rank)
-				break
+// rank fills in the ranks that speak.
+func (r *ranked) rank(p *planner, g *groupState, s *search) {
+	if s.speaking == nil {
+		s.speaking = s.room[:0]
+		for i := range ranks {
+			if ranks[i].speaks(p, g, s) {
+				s.speaking = append(s.speaking, i)
 			}
 		}
 	}
-	slices.SortFunc(s.order, func(a, b int32) int {
-		x, y := &eligible[a].by, &eligible[b].by
-		for _, rank := range s.telling {
-			if x[rank] != y[rank] {
-				return cmp.Compare(x[rank], y[rank])
-			}
-		}
-		return 0
-	})
-	return s.order
-}
-
-func (r ranked) compare(other ranked) int { return slices.Compare(r.by[:], other.by[:]) }
-
-func (p *planner) rank(g *groupState, n *nodeState, s *search) ranked {
-	r := ranked{node: n}
-	for j, by := range ranks {
-		r.by[j] = by(p, g, n, s)
+	for _, i := range s.speaking {
+		r.by[i] = ranks[i].of(p, g, r.node, s)
 	}
-	return r
-}
-
-// find looks for a node. It returns the best one, or nil, and everything there is to say of all nodes.
-func (p *planner) find(g *groupState, s search) (*nodeState, []Candidate) {
-	if s.leaves() {
-		g.left = s.from
-	}
-	eligible := p.scratch.eligible[:0]
-	var others []Candidate
-	for i := range p.nodes {
-		n := &p.nodes[i]
-		if n.ghost {
-			continue
-		}
-		reasons, message := p.refusals(g, n)
-		if i == s.exclude {
-			reasons = append(reasons, s.reason)
-			if message == "" {
-				message = n.Name + " is where it failed"
-			}
-		}
-		if len(reasons) > 0 {
-			others = append(others, Candidate{Node: n.Name, ID: n.ID, Reasons: reasons, Message: message})
-			continue
-		}
-		eligible = append(eligible, p.rank(g, n, &s))
-	}
-	order := p.scratch.sorted(eligible)
-	candidates := make([]Candidate, 0, len(eligible)+len(others))
-	for i, at := range order {
-		n := eligible[at].node
-		candidates = append(candidates, Candidate{Node: n.Name, ID: n.ID, Eligible: true, Rank: i + 1})
-	}
-	candidates = append(candidates, others...)
-	if len(eligible) == 0 {
-		return nil, candidates
-	}
-	return eligible[order[0]].node, candidates
 }

@@ -46,8 +46,8 @@ func Group(f *GroupFacts) *v1alpha1.ResourceGroupStatus {
 	foldReport(st, f)
 	st.ObservedGeneration = f.Group.Generation
 	setState(st, f)
-	if f.Note.Candidates != nil {
-		st.Candidates = candidates(f.Note.Candidates)
+	if !f.Note.Candidates.None() {
+		st.Candidates = candidates(f.Note.Candidates.All())
 	}
 	st.NextFailbackTime = second(f.Note.NextFailback)
 	groupConditions(st, f)

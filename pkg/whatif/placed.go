@@ -88,7 +88,7 @@ func (w *World) why(g *v1alpha1.ResourceGroup, round *decision.Round) Unplaced {
 		return u
 	}
 	note := round.Plan.Groups[snapshot.Key(g)]
-	candidates := note.Candidates
+	candidates := note.Candidates.All()
 	if candidates == nil {
 		candidates = policy.Explain(round.Snapshot, snapshot.Key(g), w.now)
 	}

@@ -154,9 +154,11 @@ func renameResult(r policy.Result, m naming) policy.Result {
 	}
 	groups := map[model.GroupKey]policy.GroupNote{}
 	for key, note := range r.Groups {
-		for i := range note.Candidates {
-			note.Candidates[i].Node, note.Candidates[i].ID = m.node(note.Candidates[i].Node), m.id(note.Candidates[i].ID)
+		candidates := note.Candidates.All()
+		for i := range candidates {
+			candidates[i].Node, candidates[i].ID = m.node(candidates[i].Node), m.id(candidates[i].ID)
 		}
+		note.Candidates = policy.CandidatesOf(candidates)
 		groups[m.key(key)] = note
 	}
 	r.Groups = groups
@@ -176,10 +178,11 @@ func withoutSentences(r policy.Result) policy.Result {
 	}
 	groups := map[model.GroupKey]policy.GroupNote{}
 	for key, note := range r.Groups {
-		note.Message, note.Candidates = "", slices.Clone(note.Candidates)
-		for i := range note.Candidates {
-			note.Candidates[i].Message = ""
+		candidates := note.Candidates.All()
+		for i := range candidates {
+			candidates[i].Message = ""
 		}
+		note.Message, note.Candidates = "", policy.CandidatesOf(candidates)
 		groups[key] = note
 	}
 	r.Groups = groups

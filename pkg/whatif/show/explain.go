@@ -57,7 +57,7 @@ func Explain(s *model.Snapshot, key model.GroupKey, plan policy.Result, candidat
 		for _, r := range c.Reasons {
 			v.Reasons = append(v.Reasons, string(r))
 		}
-		if v.Message == "" {
+		if v.Eligible {
 			v.Message = sentence(g, &v)
 		}
 		e.Nodes = append(e.Nodes, v)
@@ -80,15 +80,19 @@ func has(g *model.Group, node string) bool {
 	return g.Assignment.Node == node
 }
 
-// sentence is for a node that may take the group.
+// sentence is for a node that may take the group: why the first one comes before it is its message so far.
 func sentence(g *model.Group, v *Verdict) string {
+	since := ""
+	if v.Message != "" {
+		since = ", since " + v.Message
+	}
 	switch {
 	case v.Owner:
 		return v.Node + " has the group, and may keep it"
 	case g.Assignment.Node != "":
-		return fmt.Sprintf("%s may take the group: it is number %d if %s fails", v.Node, v.Rank, g.Assignment.Node)
+		return fmt.Sprintf("%s may take the group: it is number %d if %s fails%s", v.Node, v.Rank, g.Assignment.Node, since)
 	}
-	return fmt.Sprintf("%s may take the group: it is number %d", v.Node, v.Rank)
+	return fmt.Sprintf("%s may take the group: it is number %d%s", v.Node, v.Rank, since)
 }
 
 // Explanation writes it for people.
