@@ -11,6 +11,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -135,14 +136,22 @@ func waitForAPI(ctx context.Context, cfg *rest.Config) error {
 	}
 }
 
+// newScheme knows the kinds that a manager reads or writes: our own, Leases, and the Events of what nodes decided by themselves.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering kinds: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
 // newManager makes the manager. deposed is called when another manager has taken the lead.
 func newManager(cfg *rest.Config, opts Options, deposed func()) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("registering kinds: %w", err)
-	}
-	if err := coordinationv1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("registering leases: %w", err)
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
 	}
 	hosts := &leadership.Hosts{}
 	lock, err := newLock(cfg, opts, hosts, deposed)

@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/replica"
@@ -74,7 +76,13 @@ func (r *Reconciler) writeEntry(ctx context.Context, o *snapshot.Objects, e *rep
 	if e.Decided && e.Outdated(g.Status.Assignment) {
 		events = append(slices.Clone(events), superseded(g, e))
 	}
-	return r.Past(ctx, g, e.ID.String(), e.Time, events)
+	err := r.Past(ctx, g, e.ID.String(), e.Time, events)
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err) {
+		// No later attempt would be better, such as in a namespace that is going away: what happened is in the status all the same.
+		log.FromContext(ctx).Error(err, "An Event of what was decided without the API server is not recorded", "entry", e.ID.String())
+		return nil
+	}
+	return err
 }
 
 // superseded tells of a decision that stands no more.
