@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/replica"
 	"github.com/quorate/quorate/pkg/reservation"
 )
 
@@ -312,5 +314,38 @@ func TestFindingEnds(t *testing.T) {
 	}
 	if !strings.Contains(v.Summary(), "1 VIOLATIONS") {
 		t.Errorf("summary: %s", v.Summary())
+	}
+}
+
+// TestJournalInForce: what the nodes have decided without the API server is in force as soon as it is published, before it is written; and
+// without it the same is a finding.
+func TestJournalInForce(t *testing.T) {
+	for _, published := range []bool{true, false} {
+		w := newWorld(t)
+		w.pass(3 * time.Second)
+		w.apiGone = true
+		w.clear("a")
+		w.place("shop", "b", 600)
+		decided := w.group("shop").Status.DeepCopy()
+		w.assign("shop", "a", 7) // that is what the API server has
+		w.hosts["a"] = nil
+		w.pass(time.Minute)
+		w.nothing("nobody reaches the API server")
+		w.apiGone = false
+		w.publish("b", 6, 2, 3)
+		page, token, _, err := replica.Page([]replica.Entry{{
+			ID: replica.EntryID{View: model.ViewID{Number: 6, Coordinator: 2}, Session: 1, Number: 1}, Namespace: "demo", Name: "shop",
+			UID: string(w.group("shop").UID), Status: decided, Decided: true,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if published {
+			w.node("b").Status.Agent.Journal = &v1alpha1.AgentJournal{Pending: true, Page: page, Token: token}
+		}
+		w.pass(time.Minute)
+		if found := len(w.found) > 0; found == published {
+			t.Errorf("journal published: %t, found %v", published, w.found)
+		}
 	}
 }

@@ -77,6 +77,7 @@ func New(o Options) *Auditor {
 
 // Look takes a look and returns what has become certain with it.
 func (a *Auditor) Look(l *Look) []Finding {
+	l = withJournal(l)
 	a.count(l)
 	seen := map[string]bool{}
 	var fresh []Finding
