@@ -221,7 +221,7 @@ func (m *Machine) lose() {
 
 // whole ends Lost in a view that has every node of the cluster: all that ran has ended, or is told of.
 func (m *Machine) whole() {
-	if !m.saved.Lost || m.st.View == nil || m.saved.Copy == nil || m.saved.Pending {
+	if c := m.saved.Copy; !m.saved.Lost || m.st.View == nil || c == nil || c.Cluster == nil || m.saved.Pending {
 		return
 	}
 	for _, n := range m.saved.Copy.Nodes {
@@ -246,6 +246,7 @@ func (m *Machine) Seen(o *snapshot.Objects) {
 	}
 	if !m.saved.Pending {
 		m.saved.Copy = replica.Of(o)
+		m.whole()
 		m.save()
 		m.out.Changed = false
 		return

@@ -284,3 +284,43 @@ func TestRestartInSession(t *testing.T) {
 		t.Errorf("b: %s, epoch %d, want %d", w.machines[2], w.assignment(2).Epoch, want)
 	}
 }
+
+// TestNobodyKnowsAnything: members that have lost what they knew form a session, decide nothing, and obey the API server when it is back.
+func TestNobodyKnowsAnything(t *testing.T) {
+	w := newWorld(t, 3, 4)
+	for _, id := range []model.NodeID{1, 2, 3} {
+		w.disks[id] = &State{Pending: true, Lost: true}
+		w.start(id)
+	}
+	w.install(9, 1, 2)
+	w.pass(2 * time.Second)
+	for _, id := range []model.NodeID{1, 2} {
+		if o := w.machines[id].Objects(); o == nil || len(o.Groups) != 0 || w.machines[id].ObeysAPI() {
+			t.Errorf("node %d: %s, goes by %+v", id, w.machines[id], o)
+		}
+	}
+	w.reach(true)
+	w.pass(3 * time.Second)
+	for _, id := range []model.NodeID{1, 2} {
+		if m := w.machines[id]; m.Pending() || !m.ObeysAPI() || !m.Lost() {
+			t.Errorf("node %d: %s", id, m)
+		}
+	}
+}
+
+// TestMembersStay: a group of mode LoadBalanced is not decided about: the journal knows one assignment of a group.
+func TestMembersStay(t *testing.T) {
+	w := newWorld(t, 3, 4)
+	g := w.objects.Groups[0].DeepCopy()
+	g.Spec.Mode = v1alpha1.GroupModeLoadBalanced
+	w.objects.Groups[0] = g
+	w.reach(true)
+	w.pass(time.Second)
+	w.reach(false)
+	w.pass(time.Second)
+	w.install(9, 1, 2)
+	w.pass(time.Second)
+	if a := w.assignment(1); !w.machines[1].Pending() || a.Epoch != 4 || len(w.disks[1].Journal) != 0 {
+		t.Errorf("a goes by %+v, with a journal of %d entries", a, len(w.disks[1].Journal))
+	}
+}

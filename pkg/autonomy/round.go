@@ -117,6 +117,9 @@ func (m *Machine) decide(now time.Duration) bool {
 // entry is what the round makes of the i-th group; nil for nothing.
 func (m *Machine) entry(round *decision.Round, i int, wall time.Time) *replica.Entry {
 	g := round.Objects.Groups[i]
+	if snapshot.Balanced(g) {
+		return nil // the journal knows one assignment of a group, not those of its members: it stays as it is
+	}
 	d := round.Decision(snapshot.Key(g))
 	after := round.Status(g, i, d)
 	if d == nil && !tells(&g.Status, after) {

@@ -109,7 +109,7 @@ func checkCopy(c *replica.Copy) error {
 	switch {
 	case c == nil:
 		return nil
-	case c.Cluster == nil:
+	case c.Cluster == nil && len(c.Nodes)+len(c.Groups)+len(c.Resources) > 0: // who knows nothing has a copy of nothing
 		return errors.New("the copy has no cluster")
 	case slices.Contains(c.Nodes, nil) || slices.Contains(c.Groups, nil) || slices.Contains(c.Resources, nil):
 		return errors.New("the copy has an object that is null")
