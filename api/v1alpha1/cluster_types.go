@@ -85,8 +85,8 @@ type ClusterSpec struct {
 	// +optional
 	// +kubebuilder:default=Never
 	Preemption PreemptionPolicy `json:"preemption,omitempty"`
-	// autonomy says whether the nodes decide themselves where groups run while none of them reaches the API server. The agents'
-	// behaviour comes later: docs/when-the-control-plane-is-down.md says what there is.
+	// autonomy says whether the nodes decide themselves where groups run while none of them reaches the API server. It needs TCP between
+	// them on heartbeat.port; docs/when-the-control-plane-is-down.md says what then works.
 	// +optional
 	// +kubebuilder:default=Disabled
 	Autonomy AutonomyPolicy `json:"autonomy,omitempty"`

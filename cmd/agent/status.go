@@ -65,6 +65,9 @@ func printTable(w io.Writer, s *nodeagent.LocalStatus) error {
 	row("Acting / keeping", fmt.Sprintf("%v / %v, lease left %s", s.Acting, s.Keeping, s.LeaseLeft))
 	row("Vote record", s.Record)
 	row("Reaches the API", fmt.Sprintf("%v, reporter %s", s.ReachesAPI, s.Reporter))
+	if s.Journal != "" {
+		row("Goes by the journal", s.Journal)
+	}
 	row("Heartbeat keys", strings.Join(s.Keys, ", "))
 	for _, p := range s.Peers {
 		row("Peer", fmt.Sprintf("%s speaks protocol version %d (understands %s), accepts key: %s", p.Node, p.Speaks, p.Understands, p.Key))

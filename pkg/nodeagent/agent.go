@@ -61,6 +61,8 @@ type agent struct {
 	publisher   *publisher
 	surveyor    *surveyor
 	reporter    *reporter
+	journal     *journal
+	links       *links
 	powerFencer *powerFencer
 	clearer     *clearer
 	stuck       *stuckWatch
@@ -91,6 +93,9 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer lock.Close()
 	a.wire(now)
+	if pending := a.journal.open(); pending {
+		a.core.pending = &pending
+	}
 	if err := a.powerFencer.load(); err != nil {
 		a.log.Error(err, "What was fenced before is forgotten")
 	}
@@ -148,7 +153,7 @@ func (a *agent) wire(now func() time.Duration) {
 	a.guards = &guards{changed: a.note}
 	a.core = newCore(a.files, a.bootID, a.lease, now, a.log, a.membershipChanged)
 	a.publisher = &publisher{
-		log: a.log.WithName("publisher"), nodeName: a.opts.Node, world: a.world, reached: a.reached, observe: a.observe, wall: a.wall,
+		log: a.log.WithName("publisher"), nodeName: a.opts.Node, world: a.shown, reached: a.reached, observe: a.observe, wall: a.wall,
 	}
 	a.publisher.init()
 	a.stuck = &stuckWatch{
@@ -156,25 +161,29 @@ func (a *agent) wire(now func() time.Duration) {
 	}
 	a.keeper = &keeper{
 		log: a.log.WithName("keeper"), now: now, nodeName: a.opts.Node, cluster: a.opts.Cluster, core: a.core, lease: a.lease,
-		enrolment: a.enrolment, world: a.world, problems: a.problems, burnt: a.burnt,
+		enrolment: a.enrolment, world: a.shown, problems: a.problems, burnt: a.burnt,
 		unlock: func() error { return runstate.RemoveLock(a.opts.RunDir) }, published: a.note, renewed: a.publisher.drop,
 		stuck: a.stuck.reset,
 		wake:  make(chan struct{}, 1), lost: make(chan struct{}, 1), dirty: map[client.ObjectKey]bool{}, known: map[string]applied{},
 		waiting: map[client.ObjectKey]bool{}, specs: map[string]int64{},
 	}
 	a.publisher.applied = a.keeper.appliedTo
+	a.journal = a.newJournal()
+	a.links = &links{log: a.log.WithName("mesh"), standing: a.core.standing, orders: a.journal.gate.now, receive: a.journal.receive}
+	a.journal.send = a.links.send
+	a.keeper.orders, a.keeper.said = &a.journal.gate, a.journal.said.Load
 	a.powerFencer = &powerFencer{
 		log: a.log.WithName("fencer"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world,
 		power: powerfence.New(), path: a.files.fencingPath(), problems: a.problems, changed: func() { a.note(); a.keeper.wakeUp() }, now: time.Now, wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1),
 	}
 	a.keeper.proofs = a.powerFencer.proofs
 	a.clearer = &clearer{
-		log: a.log.WithName("disks"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.world, reached: a.reached,
+		log: a.log.WithName("disks"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.shown, reached: a.reached,
 		changed: a.note, now: time.Now, wake: make(chan struct{}, 1), done: map[string]v1alpha1.AgentClearing{},
 	}
 	a.reporter = &reporter{
 		log: a.log.WithName("reporter"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing,
-		reached: a.reached,
+		reached: a.reached, orders: &a.journal.gate,
 	}
 }
 
@@ -195,7 +204,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 	for _, loop := range []func(context.Context){
 		func(ctx context.Context) { a.lease.addresses(ctx, a.guard, a.renewalStep) },
 		func(ctx context.Context) { favourAgent(ctx, a.scheduling.Priority, a.log) },
-		a.copier(store).run,
+		a.copier(store).run, a.journal.run, a.links.run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
 		a.keeper.fencer, a.powerFencer.run, a.clearer.run,
@@ -242,11 +251,13 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	if err != nil {
 		return fmt.Errorf("starting the monitor: %w", err)
 	}
-	a.monitor, a.keeper.monitor = m, m
+	a.monitor, a.keeper.monitor, a.journal.raise = m, m, store.RaiseFloor
 	if a.api, err = newAPI(a.opts.Kubeconfig, a.log.WithName("api")); err != nil {
 		return err
 	}
+	a.journal.direct = a.api.client
 	a.api.touched = func(obj client.Object) {
+		a.journal.touched()
 		a.keeper.touch(obj)
 		a.powerFencer.wakeUp()
 		a.clearer.touched(obj)
@@ -262,6 +273,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 			a.publisher.everything()
 		}
 	}
+	a.api.hurries = func() bool { s := a.enrolment.current(); return s != nil && s.Autonomy }
 	a.publisher.writer, a.reporter.writer = a.api.client, a.api.client
 	a.surveyor = &surveyor{
 		log: a.log.WithName("surveyor"), types: a.types, cluster: a.opts.Cluster, world: a.world, settings: a.enrolment.current,
@@ -284,7 +296,17 @@ func (a *agent) watchHeartbeats(ctx context.Context) {
 	}
 }
 
-func (a *agent) world() *world { return a.api.world() }
+// shown is what the API server shows, also while it is out of reach; nil before it was ever reached.
+func (a *agent) shown() *world { return a.api.world() }
+
+// world is what the cluster goes by: the journal's copy while this node goes by one.
+func (a *agent) world() *world {
+	if o := a.journal.gate.now(); o.pending && o.journal != nil {
+		return o.journal
+	}
+	return a.shown()
+}
+
 func (a *agent) reached() bool { return a.api.reached.Load() }
 
 // burnt says whether the guardian has begun to stop what belongs to the generation (rule O11). A lock that cannot be read counts.
@@ -307,6 +329,7 @@ func (a *agent) renewalStep() time.Duration {
 
 // membershipChanged runs on core's loop: it only wakes others, the reporter's status first.
 func (a *agent) membershipChanged() {
+	a.journal.wakeUp()
 	a.keeper.wakeUp()
 	a.publisher.kick()
 	a.powerFencer.wakeUp()
@@ -326,10 +349,15 @@ func (a *agent) reported(r monitor.GroupReport) {
 // note has the local status written, and status.agent if it has changed.
 func (a *agent) note() {
 	a.publisher.kick()
+	a.journal.changedHere()
 	select {
 	case a.noted <- struct{}{}:
 	default:
 	}
+}
+
+func sortReports(reports []monitor.GroupReport) {
+	slices.SortFunc(reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })
 }
 
 // observe gathers what statuses are made of.
@@ -338,7 +366,8 @@ func (a *agent) observe() *observed {
 		version: a.opts.Version, bootID: a.bootID, standing: a.core.standing(), guards: a.guards.get(), scheduling: a.scheduling, reports: a.publisher.groupReports(),
 		problems: a.problems.list(), wall: a.wall,
 	}
-	slices.SortFunc(o.reports, func(x, y monitor.GroupReport) int { return strings.Compare(x.Group.String(), y.Group.String()) })
+	o.orders = a.journal.gate.now()
+	sortReports(o.reports)
 	o.interfaces, o.disks = a.surveyor.seen()
 	o.canFence, o.fencings, o.confirmations = a.powerFencer.report()
 	o.clearings = a.clearer.report()

@@ -25,8 +25,10 @@ import (
 )
 
 const (
+	// probeInterval is how often the server is asked for a sign of life, and how long an answer may take.
 	probeInterval = time.Second
-	probeTimeout  = time.Second
+	// probeHurry is both where the nodes decide themselves when it is gone: then it is found out within 1.5 s (J1).
+	probeHurry = 500 * time.Millisecond
 	// probeFailures in a row make the API server unreachable.
 	probeFailures = 2
 )
@@ -43,7 +45,9 @@ type api struct {
 	// touched is told of each object that has changed, reachable of each change of reach.
 	touched   func(obj client.Object)
 	reachable func(bool)
-	reached   atomic.Bool
+	// hurries says that probes are to come at probeHurry.
+	hurries func() bool
+	reached atomic.Bool
 
 	mu      sync.Mutex
 	objects cache.Cache // nil until the first list of everything is complete
@@ -103,13 +107,18 @@ func (a *api) run(ctx context.Context) {
 		a.log.Error(err, "The API server cannot be probed")
 		return
 	}
-	ticker := time.NewTicker(probeInterval)
+	interval := a.interval()
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	stop := func() {}
 	defer func() { stop() }()
 	failures := 0
 	for {
-		if err := probe(ctx); err == nil {
+		if now := a.interval(); now != interval {
+			interval = now
+			ticker.Reset(now)
+		}
+		if err := a.ask(ctx, probe, interval); err == nil {
 			if failures = 0; !a.reached.Load() {
 				a.log.Info("The API server is reached")
 				stop()
@@ -131,11 +140,25 @@ func (a *api) run(ctx context.Context) {
 	}
 }
 
+func (a *api) interval() time.Duration {
+	if a.hurries() {
+		return probeHurry
+	}
+	return probeInterval
+}
+
+// ask probes the server once, for no longer than limit.
+func (a *api) ask(ctx context.Context, probe func(context.Context) error, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return probe(ctx)
+}
+
 // prober asks /readyz over a connection of its own.
 func (a *api) prober() (func(context.Context) error, error) {
 	config := rest.CopyConfig(a.config)
-	config.Dial = (&net.Dialer{Timeout: probeTimeout}).DialContext
-	config.Timeout = probeTimeout
+	config.Dial = (&net.Dialer{Timeout: probeInterval}).DialContext
+	config.Timeout = probeInterval
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("making the prober: %w", err)

@@ -3,11 +3,14 @@ package nodeagent
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/replica"
 	"github.com/quorate/quorate/pkg/runstate"
 	"github.com/quorate/quorate/pkg/snapshot"
@@ -80,7 +83,7 @@ func (c *copier) renew(ctx context.Context) error {
 	if !s.Witness.Holding || s.View == nil || w == nil {
 		return nil
 	}
-	objects, err := c.objects(ctx, w)
+	objects, err := objectsOf(ctx, w, c.cluster)
 	if err != nil || objects.Cluster == nil {
 		return err
 	}
@@ -101,24 +104,31 @@ func (c *copier) renew(ctx context.Context) error {
 	return c.core.setState(ctx, version)
 }
 
-func (c *copier) objects(ctx context.Context, w *world) (*snapshot.Objects, error) {
-	o := &snapshot.Objects{Name: c.cluster}
+// objectsOf are the objects of a cluster.
+func objectsOf(ctx context.Context, w *world, cluster string) (*snapshot.Objects, error) {
+	o := &snapshot.Objects{Name: cluster}
 	var err error
-	if o.Cluster, err = w.cluster(ctx, c.cluster); err != nil {
+	if o.Cluster, err = w.cluster(ctx, cluster); err != nil {
 		return nil, err
 	}
-	if o.Quorum, err = w.quorum(ctx, c.cluster); err != nil {
+	if o.Quorum, err = w.quorum(ctx, cluster); err != nil {
 		return nil, err
 	}
 	if o.Nodes, err = w.nodes(ctx); err != nil {
 		return nil, err
 	}
-	if o.Groups, err = w.groups(ctx, c.cluster); err != nil {
+	o.Nodes = slices.DeleteFunc(o.Nodes, func(n *v1alpha1.Node) bool { return n.Spec.ClusterName != cluster })
+	if o.Groups, err = w.groups(ctx, cluster); err != nil {
 		return nil, err
 	}
 	if o.Resources, err = w.allResources(ctx); err != nil {
 		return nil, err
 	}
+	mine := make(map[model.GroupKey]bool, len(o.Groups))
+	for _, g := range o.Groups {
+		mine[snapshot.Key(g)] = true
+	}
+	o.Resources = slices.DeleteFunc(o.Resources, func(r *v1alpha1.Resource) bool { return !mine[snapshot.GroupKeyOf(r)] })
 	o.Sort()
 	return o, nil
 }

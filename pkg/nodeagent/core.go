@@ -13,7 +13,6 @@ import (
 	"github.com/quorate/quorate/pkg/heartbeat"
 	"github.com/quorate/quorate/pkg/membership"
 	"github.com/quorate/quorate/pkg/model"
-	"github.com/quorate/quorate/pkg/quorum"
 )
 
 // maxSleep bounds the time between two looks of the loop, so that a network whose address has come is soon joined.
@@ -46,9 +45,12 @@ type core struct {
 	trouble   string
 	// reachesAPI is nil until it is known; a resumed agent keeps what it said until then.
 	reachesAPI *bool
-	installed  time.Time
-	detect     time.Duration
-	lastKey    key
+	// pending is what heartbeats say of the journal; nil until it is known. said is what each peer last said of its own, and in which view.
+	pending   *bool
+	said      map[model.NodeID]journalWord
+	installed time.Time
+	detect    time.Duration
+	lastKey   key
 	// shown is when the standing was last published, news that something was heard since.
 	shown time.Duration
 	news  bool
@@ -59,7 +61,7 @@ func newCore(files *files, bootID string, l *lease, now func() time.Duration, lo
 		log: log, now: now, files: files, bootID: bootID, lease: l, transport: heartbeat.NewTransport(now, log.WithName("heartbeat")),
 		changed: changed, commands: make(chan func(), 16), ended: make(chan struct{}), witness: newWitnesses(log.WithName("witness")),
 	}
-	c.hear = c.receive
+	c.hear, c.said = c.receive, map[model.NodeID]journalWord{}
 	c.current.Store(&standing{})
 	return c
 }
@@ -111,6 +113,9 @@ func (c *core) configure(s *Settings, persistent *membership.Persistent, resumed
 	if c.reachesAPI != nil {
 		c.machine.SetReachesAPI(*c.reachesAPI, c.now())
 	}
+	if c.pending != nil {
+		c.machine.SetPending(*c.pending, c.now())
+	}
 	c.settings = s
 	c.lease.setSelfFence(s.SelfFence)
 	if err := c.witness.configure(s); err != nil {
@@ -158,8 +163,21 @@ func (c *core) step() time.Duration {
 	return max(0, next)
 }
 
+// journalWord is what a heartbeat says of its sender's journal, and in which view.
+type journalWord struct {
+	view    model.ViewID
+	pending bool
+}
+
 func (c *core) receive(now time.Duration, m *membership.Message) {
 	c.news = true
+	word := journalWord{pending: m.Pending}
+	if m.View != nil {
+		word.view = m.View.ID
+	}
+	if c.said[m.From] != word {
+		c.said[m.From], c.shown = word, 0 // somebody may wait for it (J2)
+	}
 	err := c.machine.Hear(now, m) // step calls Tick when all is heard
 	if err != nil && !errors.Is(err, membership.ErrOldSequence) {
 		c.log.V(1).Info("Message refused", "node", m.From, "reason", err.Error())
@@ -324,111 +342,4 @@ func (c *core) publish() {
 		c.lastKey = k
 		c.changed()
 	}
-}
-
-// do runs a command on the loop and returns its error; it fails when ctx ends first.
-func (c *core) do(ctx context.Context, command func() error) error {
-	result := make(chan error, 1)
-	select {
-	case c.commands <- func() { result <- command() }:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// reconfigure takes over changed settings of the same node.
-func (c *core) reconfigure(ctx context.Context, s *Settings) error {
-	return c.do(ctx, func() error { return c.configure(s, nil, nil) })
-}
-
-// begin starts the machine of a node that has just been enrolled.
-func (c *core) begin(ctx context.Context, s *Settings, burnt func(model.Generation) bool, seed membership.Persistent) error {
-	return c.do(ctx, func() error { return c.start(s, burnt, seed) })
-}
-
-// setReady says that nothing is left of the generations before this one (rule O3). It is ignored when quorum was lost meanwhile.
-func (c *core) setReady(ctx context.Context, generation model.Generation) error {
-	return c.do(ctx, func() error {
-		if c.machine == nil || c.machine.Status(c.now()).Self.Generation != generation {
-			return fmt.Errorf("generation %d is over", generation)
-		}
-		c.machine.SetReady(true, c.now())
-		return nil
-	})
-}
-
-func (c *core) setReachesAPI(ctx context.Context, reaches bool) error {
-	return c.do(ctx, func() error {
-		c.reachesAPI = &reaches
-		if c.machine != nil {
-			c.machine.SetReachesAPI(reaches, c.now())
-		}
-		return nil
-	})
-}
-
-func (c *core) setServes(ctx context.Context, serves bool) error {
-	return c.do(ctx, func() error {
-		if c.machine != nil {
-			c.machine.SetServes(serves, c.now())
-		}
-		return nil
-	})
-}
-
-// setState says that there is a newer copy of the cluster's state for the witness.
-func (c *core) setState(ctx context.Context, version uint64) error {
-	return c.do(ctx, func() error {
-		if c.machine != nil {
-			c.machine.SetState(version, c.now())
-		}
-		return nil
-	})
-}
-
-// force gives this node a vote record by an operator's word (A40, A42).
-func (c *core) force(ctx context.Context) error {
-	return c.do(ctx, func() error {
-		if c.machine == nil {
-			return errors.New("the node is not enrolled yet")
-		}
-		return c.machine.Force(c.now())
-	})
-}
-
-// prevent keeps this node from forming a quorum, or takes that back (A41).
-func (c *core) prevent(ctx context.Context, prevent bool) error {
-	return c.do(ctx, func() error {
-		if c.machine == nil {
-			return errors.New("the node is not enrolled yet")
-		}
-		c.machine.Prevent(prevent, c.now())
-		return nil
-	})
-}
-
-// form is the explicit first formation (rule R11).
-func (c *core) form(ctx context.Context, members []model.NodeID) error {
-	return c.do(ctx, func() error {
-		if c.machine == nil {
-			return errors.New("the node is not enrolled yet")
-		}
-		return c.machine.Form(*quorum.NewRecord(1, 0, members), c.now())
-	})
-}
-
-// reset forgets the node's part in the cluster but for what must only grow: for a node that was deleted and made again with another
-// id. Nothing may run.
-func (c *core) reset(ctx context.Context, seed membership.Persistent) error {
-	return c.do(ctx, func() error {
-		c.transport.Close()
-		c.machine, c.settings, c.unwritten = nil, nil, nil
-		return c.files.forgetMembership(&seed)
-	})
 }

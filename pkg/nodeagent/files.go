@@ -20,7 +20,7 @@ const (
 	persistentFile = "membership.json" // state directory: membership.Persistent
 	volatileFile   = "membership.json" // run directory: membership.Volatile
 	statusFile     = "status.json"     // run directory: LocalStatus, for `quorate-agent status`
-	agentLockFile  = "agent.lock"      // run directory: held by the agent that runs
+	agentLockFile  = "agent.lock"      // run directory: held by the agent that runs; journalFile is in journalfile.go
 )
 
 // files are where the agent keeps what a later one must find.
@@ -77,6 +77,11 @@ func writeDurable(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
+	return writeDurably(path, raw)
+}
+
+// writeDurably is writeDurable for what is encoded already.
+func writeDurably(path string, raw []byte) error {
 	if err := renameio.WriteFile(path, raw, 0o600); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
@@ -106,6 +111,8 @@ func writeFast(path string, v any) error {
 	}
 	return nil
 }
+
+func (f *files) journalPath() string { return filepath.Join(f.stateDir, journalFile) }
 
 func (f *files) loadSettings() (*Settings, error) {
 	return readJSON[Settings](filepath.Join(f.stateDir, settingsFile))

@@ -58,8 +58,12 @@ type keeper struct {
 	lease     *lease
 	monitor   groupMonitor
 	enrolment *enrolment
-	world     func() *world
-	problems  *problems
+	// world is what the API server shows, orders say whether it is obeyed.
+	world    func() *world
+	orders   *gate
+	problems *problems
+	// said says that the heartbeats tell whether this node goes by a journal.
+	said func() bool
 	// burnt says whether the guardian has burnt a generation; unlock takes its lock away once a later life has cleaned up.
 	burnt  func(model.Generation) bool
 	unlock func() error
@@ -77,6 +81,8 @@ type keeper struct {
 	lost chan struct{}
 	// generation is the life that the monitor may start things in; 0 before the first.
 	generation atomic.Uint64
+	// complete is begun, for others than the loop.
+	complete atomic.Uint64
 	// fencing is held while everything is being stopped.
 	fencing sync.Mutex
 
@@ -88,6 +94,8 @@ type keeper struct {
 
 	// The rest belongs to the loop. begun is the life whose beginning is complete, present what the monitor reports in a pass.
 	begun model.Generation
+	// readied is the life in which the node was made ready for views.
+	readied model.Generation
 	// leftover says that something of an older generation is still there: no life begins, and the guardian stays on its guard.
 	leftover bool
 	present  map[string]client.ObjectKey // by group uid
@@ -156,14 +164,18 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 func (k *keeper) pass(ctx context.Context) {
-	if s := k.core.standing(); s.Self.Generation != 0 && s.Self.Generation != k.begun {
+	switch s := k.core.standing(); {
+	case s.Self.Generation != 0 && s.Self.Generation != k.begun:
 		k.newLife(ctx, s)
+	case s.Self.Generation != 0 && k.readied != k.begun:
+		k.makeReady(ctx, k.begun, k.monitor.Active())
 	}
 	k.since.note(k.core.standing())
 	w := k.world()
-	if w != nil && k.enrolment.pass(ctx, k, w) {
-		k.groups(ctx, w)
+	if w != nil && !k.enrolment.pass(ctx, k, w) {
+		w = nil
 	}
+	k.groups(ctx, w)
 	k.tellView(ctx)
 	if !k.leftover {
 		k.lease.setActive(k.active()) // with leftovers the guardian goes on watching, as the life before left it
@@ -171,8 +183,13 @@ func (k *keeper) pass(ctx context.Context) {
 	k.published()
 }
 
-// groups looks at every group that may have changed.
-func (k *keeper) groups(ctx context.Context, w *world) {
+// groups looks at every group that may have changed, as long as it is known whom to obey: the API server, which may be nil, or a journal.
+func (k *keeper) groups(ctx context.Context, api *world) {
+	w, release := k.orders.hold(k.core.standing(), api)
+	release()
+	if w == nil {
+		return // new orders bring another pass
+	}
 	k.mu.Lock()
 	all, dirty := k.all, k.dirty
 	k.all, k.dirty = false, map[client.ObjectKey]bool{}
@@ -196,10 +213,23 @@ func (k *keeper) groups(ctx context.Context, w *world) {
 		}
 	}
 	for key := range dirty {
-		if err := k.group(ctx, w, key); err != nil {
+		if err := k.obey(ctx, api, key); err != nil {
 			k.retry(err, &key)
 		}
 	}
+}
+
+// obey does what the group's assignment asks, by whoever is to be obeyed now: no new orders come in between.
+func (k *keeper) obey(ctx context.Context, api *world, key client.ObjectKey) error {
+	w, release := k.orders.hold(k.core.standing(), api)
+	defer release()
+	if w == nil {
+		k.mu.Lock()
+		k.dirty[key] = true
+		k.mu.Unlock()
+		return nil
+	}
+	return k.group(ctx, w, key)
 }
 
 // retry looks at a group again a little later; nil is all of them.
@@ -334,8 +364,8 @@ func (k *keeper) apply(d monitor.GroupDesired, key client.ObjectKey, generations
 // a cache that lost a watch may not know everything (rule O11).
 func (k *keeper) forgetOthers(ctx context.Context, w *world, key client.ObjectKey, uid string) error {
 	for other, at := range k.present {
-		if at != key || other == uid {
-			continue
+		if at != key || other == uid || w.copied {
+			continue // while a journal is gone by, nothing is deleted
 		}
 		gone, err := w.vanished(ctx, key, other)
 		if err != nil {

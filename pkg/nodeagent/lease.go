@@ -143,6 +143,11 @@ func (l *lease) close() error {
 	return l.file.Close()
 }
 
+// acting is the life that may act, and until when; 0 when none may.
+func (l *lease) acting() (model.Generation, time.Duration) {
+	return model.Generation(l.actingGeneration.Load()), time.Duration(l.actingUntil.Load())
+}
+
 // errNoQuorum says why nothing may be started (rule O8).
 var errNoQuorum = errors.New("this node has no quorum at the moment")
 

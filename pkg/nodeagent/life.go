@@ -65,6 +65,17 @@ func (k *keeper) newLife(ctx context.Context, s *standing) {
 	if err := k.unlock(); err != nil {
 		k.log.Error(err, "The guardian's lock stays; a later agent will not adopt what runs")
 	}
+	k.complete.Store(uint64(generation))
+	k.makeReady(ctx, generation, active)
+}
+
+// makeReady has the node taken into views in a life that has begun, once the heartbeats say whether it goes by a journal (J2).
+func (k *keeper) makeReady(ctx context.Context, generation model.Generation, active bool) {
+	if !k.said() {
+		k.lookAgain(journalRetry)
+		return
+	}
+	k.readied = generation
 	if err := k.core.setReady(ctx, generation); err != nil {
 		k.lookAgain(50 * time.Millisecond)
 		return
@@ -74,6 +85,11 @@ func (k *keeper) newLife(ctx context.Context, s *standing) {
 	k.all = true
 	k.mu.Unlock()
 	k.wakeUp()
+}
+
+// hasBegun says that a life has begun: what is left of it, or is not, is known. Others than the loop may ask.
+func (k *keeper) hasBegun(generation model.Generation) bool {
+	return generation != 0 && model.Generation(k.complete.Load()) == generation
 }
 
 // fencer stops everything the moment that quorum is lost, whatever the keeper's pass is waiting for: an API server that does not

@@ -33,7 +33,9 @@ type LocalStatus struct {
 	Keeping    bool   `json:"keeping"`
 	ReachesAPI bool   `json:"reachesAPI"`
 	Reporter   string `json:"reporter,omitempty"`
-	Record     string `json:"record"`
+	// Journal tells of what is decided without the API server; empty while this node goes by the API server.
+	Journal string `json:"journal,omitempty"`
+	Record  string `json:"record"`
 	// LeaseLeft is how long the lease still runs; filled by the reader.
 	LeaseLeft string               `json:"leaseLeft,omitempty"`
 	Guards    v1alpha1.AgentGuards `json:"guards"`
@@ -95,6 +97,9 @@ func localStatus(o *observed, node, cluster string, pid int) *LocalStatus {
 	}
 	for _, d := range s.Heartbeat.Drops {
 		out.Heartbeat["dropped"+d.Reason] = d.Count
+	}
+	if o.orders != nil {
+		out.Journal = o.orders.session
 	}
 	if s.Settings != nil {
 		out.ClusterID, out.Reporter = s.Settings.ClusterID, s.Settings.nodeName(s.Reporter)

@@ -26,6 +26,7 @@ type reporter struct {
 	writer   client.Client
 	standing func() *standing
 	reached  func() bool
+	orders   *gate
 }
 
 // run renews until ctx ends, while this node is the reporter.
@@ -39,8 +40,9 @@ func (r *reporter) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		s := r.standing()
 		switch {
-		case !r.standing().reporting() || !r.reached():
+		case !s.reporting() || !r.orders.now().publishes(s) || !r.reached():
 			last = time.Time{}
 			continue
 		case last.IsZero():

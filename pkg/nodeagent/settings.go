@@ -39,6 +39,8 @@ type Settings struct {
 	// WatchdogDevice is the one that the guardian arms; empty for none.
 	WatchdogDevice string `json:"watchdogDevice,omitempty"`
 	DynamicVotes   bool   `json:"dynamicVotes"`
+	// Autonomy says that the nodes decide themselves while none of them reaches the API server.
+	Autonomy bool `json:"autonomy,omitempty"`
 	// Witness is nil when there is none; WitnessOnly gives it alone a vote. EarlierWitnesses are named by a vote record still.
 	Witness          *WitnessSettings  `json:"witness,omitempty"`
 	WitnessOnly      bool              `json:"witnessOnly,omitempty"`
@@ -89,7 +91,7 @@ func settingsFrom(
 	s := &Settings{
 		Cluster: cluster.Name, ClusterID: cluster.Status.ClusterID, NodeName: self.Name, Self: model.NodeID(self.Status.ID),
 		Interval: defaultInterval, Threshold: defaultThreshold, Port: heartbeat.DefaultPort, SelfFence: defaultSelfFence,
-		DynamicVotes: true, Keys: secrets.keys,
+		DynamicVotes: true, Keys: secrets.keys, Autonomy: cluster.Spec.Autonomy == v1alpha1.AutonomyEnabled,
 	}
 	s.Witness, s.WitnessOnly = witnessFrom(quorum, secrets.kubeconfig)
 	if hb.Interval != nil {

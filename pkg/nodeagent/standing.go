@@ -60,6 +60,8 @@ type peerKey struct {
 	id                         model.NodeID
 	silent, ready, reaches     bool
 	leaving, left, hears, hasR bool
+	pending                    bool
+	view                       model.ViewID
 }
 
 func keyOf(s *standing) key {
@@ -79,7 +81,11 @@ func keyOf(s *standing) key {
 		k.tentative = *s.Tentative
 	}
 	for _, p := range s.Peers {
-		k.peers = append(k.peers, peerKey{p.ID, p.Silent, p.Ready, p.ReachesAPI, p.Leaving, p.Left, p.HearsUs, p.HasRecord})
+		peer := peerKey{p.ID, p.Silent, p.Ready, p.ReachesAPI, p.Leaving, p.Left, p.HearsUs, p.HasRecord, p.Pending, model.ViewID{}}
+		if p.View != nil {
+			peer.view = p.View.ID
+		}
+		k.peers = append(k.peers, peer)
 	}
 	for _, l := range s.Links {
 		l.Figures = heartbeat.Figures{}

@@ -29,6 +29,8 @@ type observed struct {
 	fencings      []v1alpha1.AgentFencing
 	confirmations []v1alpha1.AgentConfirmation
 	clearings     []v1alpha1.AgentClearing
+	// orders is whom the node obeys; nil is the API server.
+	orders *orders
 	// before is what the API shows now; a view that was published stays until this node publishes a higher one, so that the
 	// highest view of the cluster never falls.
 	before *v1alpha1.AgentStatus
@@ -61,7 +63,15 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 	}
 	slices.SortFunc(out.Groups, func(a, b v1alpha1.AgentGroup) int { return cmp.Compare(a.UID, b.UID) })
 	out.Disks = disksOf(o)
+	if o.orders != nil {
+		out.Journal = o.orders.word
+	}
 	return out
+}
+
+// publishes says that this node is to publish its view.
+func (o *observed) publishes() bool {
+	return o.standing.reporting() && (o.orders == nil || o.orders.publishes(o.standing))
 }
 
 func (o *observed) beforeView() *v1alpha1.AgentView {
@@ -78,7 +88,7 @@ func viewOf(o *observed) *v1alpha1.AgentView {
 		before = b.View
 	}
 	s := o.standing
-	if !s.reporting() || (before != nil && before.ID.Number > int64(s.View.ID.Number)) {
+	if !o.publishes() || (before != nil && before.ID.Number > int64(s.View.ID.Number)) {
 		return before
 	}
 	v := &v1alpha1.AgentView{

@@ -30,6 +30,8 @@ const (
 type world struct {
 	// cached answers from memory, perhaps a little late; direct asks the server for its present truth.
 	cached, direct client.Reader
+	// copied says that it is the copy that a journal goes by, and not what the API server shows.
+	copied bool
 }
 
 func get[T client.Object](ctx context.Context, r client.Reader, key client.ObjectKey, into T) (T, error) {

@@ -25,8 +25,8 @@ type ClusterSpecApplyConfiguration struct {
 	AntiAffinity *apiv1alpha1.AntiAffinityPolicy `json:"antiAffinity,omitempty"`
 	// preemption says whether a group that is nowhere, and that no node has room for, may displace groups of lower priority.
 	Preemption *apiv1alpha1.PreemptionPolicy `json:"preemption,omitempty"`
-	// autonomy says whether the nodes decide themselves where groups run while none of them reaches the API server. The agents'
-	// behaviour comes later: docs/when-the-control-plane-is-down.md says what there is.
+	// autonomy says whether the nodes decide themselves where groups run while none of them reaches the API server. It needs TCP between
+	// them on heartbeat.port; docs/when-the-control-plane-is-down.md says what then works.
 	Autonomy *apiv1alpha1.AutonomyPolicy `json:"autonomy,omitempty"`
 	// selfFence bounds how long a node that has lost quorum may go on.
 	SelfFence *SelfFenceApplyConfiguration `json:"selfFence,omitempty"`
