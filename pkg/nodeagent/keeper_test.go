@@ -26,6 +26,7 @@ import (
 // fakeMonitor writes down what it is told.
 type fakeMonitor struct {
 	calls     []string
+	views     []lifecycle.View
 	reports   []monitor.GroupReport
 	leftovers []monitor.Leftover
 	refuse    error
@@ -57,7 +58,10 @@ func (m *fakeMonitor) Apply(d monitor.GroupDesired) error {
 }
 
 func (m *fakeMonitor) Forget(uid string)              { m.note("forget %s", uid) }
-func (m *fakeMonitor) ViewInstalled(v lifecycle.View) { m.note("view %s", v.ID) }
+func (m *fakeMonitor) ViewInstalled(v lifecycle.View) {
+	m.note("view %s", v.ID)
+	m.views = append(m.views, v)
+}
 func (m *fakeMonitor) ViewLost()                      { m.note("view lost") }
 func (m *fakeMonitor) SetFencing(lifecycle.Fencing)   {}
 func (m *fakeMonitor) Reports() []monitor.GroupReport { return m.reports }
