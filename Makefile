@@ -78,6 +78,10 @@ sim-mutants: ## Take one rule away at a time and show with which seed the simula
 test-full: test ## Everything that `make test` runs, then longer simulations and more rounds of the lab.
 	@hack/test-full.sh
 
+.PHONY: mutate
+mutate: ## Change the code of decisions in one place at a time and list what no test notices (PACKAGES=policy EVERY=1).
+	@go run ./hack/mutate -every $(or $(EVERY),1) $(or $(PACKAGES),quorum lifecycle policy)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside data for a while each (FUZZTIME=30s).
 	@hack/fuzz.sh

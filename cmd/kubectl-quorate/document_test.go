@@ -9,16 +9,23 @@ import (
 	"time"
 )
 
-var rewriteDocument = flag.Bool("document", false, "write what the commands print into docs/what-if.md")
+var rewriteDocument = flag.Bool("document", false, "write what the commands print into the documents")
 
-// TestDocument runs the commands of docs/what-if.md: what the page shows is what they print.
+// TestDocument runs the commands of documents: what a page shows is what they print.
 func TestDocument(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/nonexistent")
 	clock = func() time.Time { return time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC) }
 	t.Cleanup(func() { clock, stderr = time.Now, os.Stderr })
-	tmp := t.TempDir()
 	t.Chdir("../..")
-	const page = "docs/what-if.md"
+	for page, least := range map[string]int{"docs/what-if.md": 5, "docs/tutorial.md": 4} {
+		document(t, page, least)
+	}
+}
+
+// document runs the commands of one page, which has at least so many.
+func document(t *testing.T, page string, least int) {
+	t.Helper()
+	tmp := t.TempDir()
 	content, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +63,7 @@ func TestDocument(t *testing.T) {
 		}
 		return
 	}
-	if got != string(content) || commands < 5 {
+	if got != string(content) || commands < least {
 		t.Errorf("%s shows other output than its %d commands print: run go test ./cmd/kubectl-quorate -run TestDocument -document and read the changes", page, commands)
 	}
 }

@@ -72,3 +72,27 @@ func TestCloneSharesNothing(t *testing.T) {
 		t.Error("no record is not handled as none")
 	}
 }
+
+// TestSameVotes looks at the votes alone: numbers say nothing of them, and no record has the votes of none.
+func TestSameVotes(t *testing.T) {
+	a, b := NewRecord(1, 1, []model.NodeID{1, 2}), NewRecord(2, 2, []model.NodeID{1, 2})
+	if !a.SameVotes(b) || a.SameVotes(nil) || (*Record)(nil).SameVotes(a) || !(*Record)(nil).SameVotes(nil) {
+		t.Error("the votes of records 1 and 2 are the same, and those of none are not")
+	}
+	b.WitnessOnly = true
+	if a.SameVotes(b) {
+		t.Error("WitnessOnly is another vote")
+	}
+}
+
+// TestNobodyVotes: a witness has no vote beside no voters, or it would be a majority of itself.
+func TestNobodyVotes(t *testing.T) {
+	r := NewRecord(1, 1, nil)
+	r.Witness, r.Forced = 7, true
+	if r.WitnessCounts() {
+		t.Error("the witness counts beside no voters")
+	}
+	if got, want := r.String(), "1/1 voters  witness forced"; got != want {
+		t.Errorf("String() = %q, want %q", got, want)
+	}
+}
