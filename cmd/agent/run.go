@@ -73,6 +73,8 @@ func runCommand() *cobra.Command {
 	flags.StringVar(&opts.Node, "node", os.Getenv("NODE_NAME"), "name of this host's Node (default: $NODE_NAME)")
 	flags.StringVar(&opts.Cluster, "cluster", "", "name of the Cluster that the Node belongs to")
 	flags.StringVar(&opts.Kubeconfig, "kubeconfig", "", "kubeconfig file of the agent's identity; empty: the service account of the pod")
+	flags.StringSliceVar(&opts.Servers, "server", nil,
+		"URL of another API server (https://HOST:PORT) that serves the same API; may be given several times")
 	flags.StringVar(&opts.StateDir, "state-dir", "/var/lib/quorate", "directory of what must outlive a reboot")
 	flags.StringVar(&opts.MetricsAddress, "metrics-bind-address", "0", "loopback address of the metrics endpoint; 0: none")
 	return cmd

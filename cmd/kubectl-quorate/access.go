@@ -16,6 +16,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/apiservers"
 )
 
 // access is how the API is reached, and which cluster is meant.
@@ -33,10 +34,16 @@ func (a *access) add(flags *pflag.FlagSet) {
 func (a *access) client() (client.Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = a.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: a.context}).ClientConfig()
+	loading := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: a.context})
+	raw, err := loading.RawConfig()
 	if err != nil {
-		return nil, fmt.Errorf("finding the API server: %w", err)
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
+	servers, err := apiservers.FromKubeconfig(loading, raw, a.context, nil)
+	if err != nil {
+		return nil, err
+	}
+	config := servers.Config()
 	config.QPS = -1 // a person asks
 	// What the client libraries have to say is in their errors.
 	ctrllog.SetLogger(logr.Discard())

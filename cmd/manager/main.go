@@ -42,6 +42,8 @@ func command() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	cmd.PersistentFlags().StringVar(&opts.Kubeconfig, "kubeconfig", "", "kubeconfig file of the manager's identity; empty: the service account of the pod")
+	cmd.PersistentFlags().StringSliceVar(&opts.Servers, "server", nil,
+		"URL of another API server (https://HOST:PORT) that serves the same API; may be given several times")
 	flags.StringVar(&opts.Node, "node", "", "name of the host that the manager runs on, so that a standby can lead at once when it is lost")
 	flags.StringVar(&opts.Namespace, "namespace", "quorate-system", "namespace of the Leases")
 	flags.StringVar(&opts.MetricsAddress, "metrics-bind-address", "0", "address of the metrics endpoint; 0: none")

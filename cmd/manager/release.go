@@ -21,7 +21,7 @@ func releaseCommand(opts *Options) *cobra.Command {
 		Short: "Take Quorate's finalizers off all objects, before the last manager is removed for good",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := restConfig(opts.Kubeconfig)
+			cfg, _, err := restConfig(*opts)
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/discovery"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -31,6 +30,7 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/controllers"
 	"github.com/quorate/quorate/controllers/leadership"
+	"github.com/quorate/quorate/pkg/apiservers"
 )
 
 // leaseName is the name of the Lease by which managers agree on a leader.
@@ -38,7 +38,9 @@ const leaseName = "quorate-manager"
 
 // Options are the manager's flags.
 type Options struct {
-	Kubeconfig     string
+	Kubeconfig string
+	// Servers are the URLs of API servers beside those that the kubeconfig names (pkg/apiservers).
+	Servers        []string
 	Node           string
 	Namespace      string
 	MetricsAddress string
@@ -53,10 +55,11 @@ type Options struct {
 // certain, a process can.
 func Run(ctx context.Context, opts Options) error {
 	log := ctrl.Log.WithName("manager")
-	cfg, err := restConfig(opts.Kubeconfig)
+	cfg, servers, err := restConfig(opts)
 	if err != nil {
 		return err
 	}
+	go servers.Run(ctx, log)
 	if err := waitForAPI(ctx, cfg); err != nil {
 		return err
 	}
@@ -94,22 +97,16 @@ func elected(mgr manager.Manager) bool {
 	}
 }
 
-func restConfig(kubeconfig string) (*rest.Config, error) {
-	var (
-		cfg *rest.Config
-		err error
-	)
-	if kubeconfig == "" {
-		cfg, err = rest.InClusterConfig()
-	} else {
-		cfg, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
-	}
+// restConfig is for clients of the API; servers are all that serve it.
+func restConfig(opts Options) (*rest.Config, *apiservers.Servers, error) {
+	servers, err := apiservers.Load(opts.Kubeconfig, opts.Servers)
 	if err != nil {
-		return nil, fmt.Errorf("reading the API server's address and identity (flag --kubeconfig %q): %w", kubeconfig, err)
+		return nil, nil, fmt.Errorf("finding the API server and the manager's identity (flag --kubeconfig %q): %w", opts.Kubeconfig, err)
 	}
+	cfg := servers.Config()
 	// A failover writes all groups of a node at once; the API server's own fairness bounds it.
 	cfg.QPS = -1
-	return rest.AddUserAgent(cfg, "quorate-manager"), nil
+	return rest.AddUserAgent(cfg, "quorate-manager"), servers, nil
 }
 
 // waitForAPI waits until the API server answers: a manager that is started before it is no failure.

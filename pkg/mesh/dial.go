@@ -12,7 +12,7 @@ import (
 )
 
 // order is how the addresses are tried: as configured, with those on which a connection has just failed last.
-func (o *outgoing) order() []netip.AddrPort {
+func (o *peer) order() []netip.AddrPort {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
@@ -34,7 +34,7 @@ type attempt struct {
 
 // dial tries all addresses, each a little after the one before or as soon as that has failed, and returns the first connection whose
 // handshake is done.
-func (o *outgoing) dial(ctx context.Context) (*secured, netip.AddrPort, error) {
+func (o *peer) dial(ctx context.Context) (*secured, netip.AddrPort, error) {
 	addresses := o.order()
 	if len(addresses) == 0 {
 		return nil, netip.AddrPort{}, errors.New("the node has no address on an internal network of this node")
@@ -72,7 +72,7 @@ func (o *outgoing) dial(ctx context.Context) (*secured, netip.AddrPort, error) {
 }
 
 // suspects notes that a connection to the address came to nothing, unless the peer itself has said no: then its network is well.
-func (o *outgoing) suspects(address netip.AddrPort, err error) {
+func (o *peer) suspects(address netip.AddrPort, err error) {
 	var no refusal
 	if isEnd(err) || isLost(err) || errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &no) {
 		return
@@ -91,7 +91,7 @@ func closeLosers(done <-chan attempt, left int) {
 	}
 }
 
-func (o *outgoing) attempt(ctx context.Context, address netip.AddrPort, done chan<- attempt) func() {
+func (o *peer) attempt(ctx context.Context, address netip.AddrPort, done chan<- attempt) func() {
 	return func() {
 		c, err := o.reach(ctx, address)
 		done <- attempt{conn: c, address: address, err: err}
@@ -99,7 +99,7 @@ func (o *outgoing) attempt(ctx context.Context, address netip.AddrPort, done cha
 }
 
 // reach connects to one address, with the newest key that the other side accepts.
-func (o *outgoing) reach(ctx context.Context, address netip.AddrPort) (*secured, error) {
+func (o *peer) reach(ctx context.Context, address netip.AddrPort) (*secured, error) {
 	keys := o.mesh.secrets()
 	if len(keys) == 0 {
 		return nil, errors.New("there is no key")
@@ -115,7 +115,7 @@ func (o *outgoing) reach(ctx context.Context, address netip.AddrPort) (*secured,
 }
 
 // greet connects and does the handshake, before the deadline of ctx.
-func (o *outgoing) greet(ctx context.Context, address netip.AddrPort, key secret) (*secured, error) {
+func (o *peer) greet(ctx context.Context, address netip.AddrPort, key secret) (*secured, error) {
 	conn, err := o.mesh.cfg.DialContext(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/quorate/quorate/pkg/autonomy"
+	"github.com/quorate/quorate/pkg/model"
 )
 
 func TestStrangersAreRefused(t *testing.T) {
@@ -130,6 +133,7 @@ func TestTruncatedMessageIsDropped(t *testing.T) {
 	a.start()
 	b.start()
 	expect(t, a, b, 1, 5*time.Second)
+	drain(b)
 	p.tamper(func(offset int, b []byte) bool { return offset+len(b) < 200_000 })
 	p.cut()
 	eventually(t, "a is connected again", 3*time.Second, func() bool { return connectedTo(a, 2) })
@@ -151,6 +155,8 @@ func TestReplayedHandshake(t *testing.T) {
 	p.mu.Lock()
 	recorded := bytes.Clone(p.recorded)
 	p.mu.Unlock()
+	time.Sleep(100 * time.Millisecond)
+	drain(b)
 	since := a.mesh.Links()[0].Since
 	conn, err := net.Dial("tcp", b.listen[0].String())
 	if err != nil {
@@ -182,24 +188,12 @@ func TestTooLarge(t *testing.T) {
 			}
 			return nil
 		}},
-		{"a message that grows", func(s *secured) error {
-			z, err := zstd.NewWriter(nil)
-			if err != nil {
-				return err
-			}
-			return s.write(kindLast, z.EncodeAll(make([]byte, maxPlain+1), nil))
-		}},
-		{"no message", func(s *secured) error { return s.write(kindLast, []byte("hello")) }},
 		{"an answer to nothing", func(s *secured) error { return s.write(kindAnswer, nil) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, b := pair(t)
 			b.start()
-			key, err := newSecret(keyOne, "production")
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := call(t, b, key)
+			s, err := call(t, b, fixedSecret(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -221,6 +215,83 @@ func TestTooLarge(t *testing.T) {
 			}
 			quiet(t, b, 50*time.Millisecond)
 		})
+	}
+}
+
+// TestUnreadableMessages come over a good connection, which goes on.
+func TestUnreadableMessages(t *testing.T) {
+	_, b := pair(t)
+	b.start()
+	s, err := call(t, b, fixedSecret(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, s.conn) }()
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec, err := newCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := codec.encode(message(4, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bomb := z.EncodeAll(make([]byte, maxPlain+1), nil)
+	for _, f := range []struct {
+		kind kind
+		data []byte
+	}{{kindPing, nil}, {kindLast, []byte("hello")}, {kindLast, bomb}, {kindLast, good}} {
+		if err := s.write(f.kind, f.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case d := <-b.received:
+		if d.m.Follow.Has != 4 {
+			t.Fatalf("got %+v", d.m)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the good message does not arrive")
+	}
+	if n := b.mesh.Refused()["Unread"]; n != 2 {
+		t.Errorf("%d messages were refused, want 2", n)
+	}
+}
+
+// TestBusyReceiver keeps its connection, and the newest messages.
+func TestBusyReceiver(t *testing.T) {
+	a, b := pair(t)
+	release := make(chan struct{})
+	b.hook = func(c *Config) {
+		receive := c.Receive
+		c.Receive = func(from model.NodeID, m *autonomy.Message) { <-release; receive(from, m) }
+	}
+	a.start()
+	b.start()
+	eventually(t, "a is connected", 5*time.Second, func() bool { return connectedTo(a, 2) })
+	since := a.mesh.Links()[0].Since
+	for i := range 20 {
+		a.mesh.Send(2, message(i+1, 0))
+		time.Sleep(100 * time.Millisecond)
+	}
+	if l := a.mesh.Links()[0]; !l.Connected || l.Since != since {
+		t.Errorf("the connection was given up: %+v", l)
+	}
+	close(release)
+	var last, count int
+	for last != 20 {
+		select {
+		case d := <-b.received:
+			last, count = d.m.Follow.Has, count+1
+		case <-time.After(2 * time.Second):
+			t.Fatalf("the newest message does not arrive; the last is %d", last)
+		}
+	}
+	if count > maxInbox+1 {
+		t.Errorf("%d messages were kept", count)
 	}
 }
 
@@ -325,18 +396,16 @@ func TestFrozenPeer(t *testing.T) {
 	p.freeze(true)
 	begun := time.Now()
 	big := message(2, 4<<20)
-	for range 100 {
+	for range 100_000 {
 		a.mesh.Send(2, big)
 	}
-	if took := time.Since(begun); took > 200*time.Millisecond {
+	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("Send took %s", took)
 	}
 	took := eventually(t, "a notices", 3*time.Second, func() bool { return !connectedTo(a, 2) })
 	t.Logf("noticed after %s", took)
 	p.cut()
-	for len(b.received) > 0 {
-		<-b.received
-	}
+	drain(b)
 	expect(t, a, b, 3, 3*time.Second)
 }
 

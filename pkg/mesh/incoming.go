@@ -129,9 +129,7 @@ func (m *Mesh) greet(conn net.Conn) (model.NodeID, *secured, error) {
 // refuse counts and logs a connection that came to nothing.
 func (m *Mesh) refuse(conn net.Conn, from model.NodeID, err error) {
 	reason := reasonOf(err)
-	m.mu.Lock()
-	m.refused[reason]++
-	m.mu.Unlock()
+	m.count(reason)
 	remote, _, splitErr := net.SplitHostPort(conn.RemoteAddr().String())
 	if splitErr != nil {
 		remote = conn.RemoteAddr().String()
@@ -141,6 +139,12 @@ func (m *Mesh) refuse(conn net.Conn, from model.NodeID, err error) {
 	}
 }
 
+func (m *Mesh) count(reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refused[reason]++
+}
+
 // Reasons of Refused beside those of a refusal.
 const (
 	reasonForged  = "Forged"
@@ -148,6 +152,8 @@ const (
 	reasonGarbled = "Garbled"
 	// reasonLost was ended before its handshake was: another address of the peer was faster, or there were too many at once.
 	reasonLost = "Lost"
+	// reasonUnread is a message on a good connection.
+	reasonUnread = "Unread"
 )
 
 func reasonOf(err error) string {
@@ -170,7 +176,7 @@ func reasonOf(err error) string {
 func (m *Mesh) enter(from model.NodeID, c *secured) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	o := m.outgoing[from]
+	o := m.peers[from]
 	if o == nil || !m.accepts(c.key) {
 		return false
 	}
@@ -218,19 +224,20 @@ func (m *Mesh) hear(from model.NodeID, c *secured) error {
 		if packed == nil {
 			continue
 		}
-		msg, err := m.codec.decode(packed)
-		if err != nil {
-			return err
-		}
-		if !m.isCurrent(from, c) {
+		if !m.keep(from, c, packed) {
 			return net.ErrClosed
 		}
-		m.cfg.Receive(from, msg)
 	}
 }
 
-func (m *Mesh) isCurrent(from model.NodeID, c *secured) bool {
+// keep puts a message into the inbox of its peer. It refuses one of a connection that another has replaced: it may be older.
+func (m *Mesh) keep(from model.NodeID, c *secured, packed []byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.incoming[from] == c
+	o := m.peers[from]
+	if o == nil || m.incoming[from] != c {
+		return false
+	}
+	o.inbox.put(packed)
+	return true
 }

@@ -30,8 +30,8 @@ type Link struct {
 func (m *Mesh) Links() []Link {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	links := make([]Link, 0, len(m.outgoing))
-	for id, o := range m.outgoing {
+	links := make([]Link, 0, len(m.peers))
+	for id, o := range m.peers {
 		o.mu.Lock()
 		link := o.link
 		o.mu.Unlock()
@@ -43,7 +43,7 @@ func (m *Mesh) Links() []Link {
 }
 
 // Refused counts the connections that were refused, by reason (OtherCluster, UnknownKey, UnknownNode, OtherVersion, Forged, Garbled,
-// Timeout, Lost).
+// Timeout, Lost), and the messages that could not be read (Unread).
 func (m *Mesh) Refused() map[string]uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

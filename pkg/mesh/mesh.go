@@ -61,8 +61,8 @@ type Config struct {
 	// Keys are those that authenticate heartbeats (pkg/heartbeat), newest first: the first that the other side accepts is used, all are
 	// accepted. A connection goes on under an older key until that is not accepted any more.
 	Keys func() [][]byte
-	// Receive takes a message, which belongs to it. It is called from one goroutine for each peer, and must not block for long. What it
-	// gets has exactly one of Lead and Follow, and no object that is null; everything else is for the receiver to judge.
+	// Receive takes a message, which belongs to it. It is called from one goroutine for each peer; while it does not return the oldest
+	// of the peer's next messages are dropped. What it gets has exactly one of Lead and Follow, and no object that is null; everything else is for the receiver to judge.
 	Receive func(from model.NodeID, m *autonomy.Message)
 	Log     logr.Logger
 
@@ -79,7 +79,7 @@ type Mesh struct {
 	tasks sync.WaitGroup
 
 	mu        sync.Mutex
-	outgoing  map[model.NodeID]*outgoing
+	peers     map[model.NodeID]*peer
 	incoming  map[model.NodeID]*secured
 	listeners map[netip.AddrPort]net.Listener
 	deaf      map[netip.AddrPort]string
@@ -99,7 +99,7 @@ func New(cfg Config) *Mesh {
 		cfg.ListenTCP = listenTCP
 	}
 	return &Mesh{
-		cfg: cfg, log: cfg.Log, outgoing: map[model.NodeID]*outgoing{}, incoming: map[model.NodeID]*secured{},
+		cfg: cfg, log: cfg.Log, peers: map[model.NodeID]*peer{}, incoming: map[model.NodeID]*secured{},
 		listeners: map[netip.AddrPort]net.Listener{}, deaf: map[netip.AddrPort]string{}, refused: map[string]uint64{},
 		logged: map[string]time.Time{},
 	}
@@ -132,7 +132,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 // peer, and is dropped after two seconds. One to a node that is no peer is dropped. Nobody may change what m points to afterwards.
 func (m *Mesh) Send(to model.NodeID, msg *autonomy.Message) {
 	m.mu.Lock()
-	o := m.outgoing[to]
+	o := m.peers[to]
 	m.mu.Unlock()
 	if o != nil {
 		o.put(msg)
@@ -149,26 +149,27 @@ func (m *Mesh) maintain(ctx context.Context) {
 		if p.ID == m.cfg.Self {
 			continue
 		}
-		o := m.outgoing[p.ID]
+		o := m.peers[p.ID]
 		if o == nil {
-			o = newOutgoing(m, p.ID)
-			m.outgoing[p.ID] = o
+			o = newPeer(m, p.ID)
+			m.peers[p.ID] = o
 			ctx, cancel := context.WithCancel(ctx)
 			o.cancel = cancel
 			m.tasks.Go(func() { o.run(ctx) })
+			m.tasks.Go(func() { o.deliver(ctx) })
 		}
 		o.setAddresses(p.Addresses)
 	}
-	for id, o := range m.outgoing {
+	for id, o := range m.peers {
 		if !slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == id }) {
 			o.cancel()
-			delete(m.outgoing, id)
+			delete(m.peers, id)
 		} else if c := o.connection(); c != nil && !m.accepts(c.key) {
 			_ = c.conn.Close() // its goroutines tell
 		}
 	}
 	for id, c := range m.incoming {
-		if m.outgoing[id] == nil || !m.accepts(c.key) {
+		if m.peers[id] == nil || !m.accepts(c.key) {
 			_ = c.conn.Close()
 		}
 	}
@@ -211,7 +212,7 @@ func (m *Mesh) secrets() []secret {
 func (m *Mesh) isPeer(id model.NodeID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.outgoing[id] != nil
+	return m.peers[id] != nil
 }
 
 func (m *Mesh) close() {

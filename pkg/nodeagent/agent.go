@@ -29,6 +29,8 @@ type Options struct {
 	Node, Cluster string
 	// Kubeconfig is a file; empty means the service account of the pod.
 	Kubeconfig string
+	// Servers are the URLs of API servers beside those that the kubeconfig names (pkg/apiservers).
+	Servers []string
 	// StateDir outlives reboots (/var/lib/quorate), RunDir does not (/run/quorate).
 	StateDir, RunDir string
 	// CgroupRoot is where the control groups of resources are made, on a cgroup2 file system.
@@ -252,7 +254,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 		return fmt.Errorf("starting the monitor: %w", err)
 	}
 	a.monitor, a.keeper.monitor, a.journal.raise = m, m, store.RaiseFloor
-	if a.api, err = newAPI(a.opts.Kubeconfig, a.log.WithName("api")); err != nil {
+	if a.api, err = newAPI(a.opts.Kubeconfig, a.opts.Servers, a.log.WithName("api")); err != nil {
 		return err
 	}
 	a.journal.direct = a.api.client

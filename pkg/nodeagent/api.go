@@ -3,8 +3,6 @@ package nodeagent
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/util/connrotation"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/apiservers"
 )
 
 const (
@@ -39,9 +36,10 @@ type api struct {
 	log    logr.Logger
 	config *rest.Config
 	client client.Client
-	dialer *connrotation.Dialer
-	mapper meta.RESTMapper
-	scheme *runtime.Scheme
+	// servers are all that serve the API.
+	servers *apiservers.Servers
+	mapper  meta.RESTMapper
+	scheme  *runtime.Scheme
 	// touched is told of each object that has changed, reachable of each change of reach.
 	touched   func(obj client.Object)
 	reachable func(bool)
@@ -77,21 +75,22 @@ func newMapper() meta.RESTMapper {
 	return m
 }
 
-// newAPI reads the kubeconfig; empty means the service account of a pod. It does not connect.
-func newAPI(kubeconfig string, log logr.Logger) (*api, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+// newAPI reads the kubeconfig; empty means the service account of a pod. servers are the URLs of further API servers. It does not
+// connect.
+func newAPI(kubeconfig string, servers []string, log logr.Logger) (*api, error) {
+	all, err := apiservers.Load(kubeconfig, servers)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, err
 	}
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
-	a := &api{log: log, config: config, scheme: scheme, mapper: newMapper()}
-	// Our own connections, so that all of them can be dropped when the server is out of reach: one that hangs would keep a write or
-	// a watch for minutes.
-	a.dialer = connrotation.NewDialer((&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 5 * time.Second}).DialContext)
-	config.Dial = a.dialer.DialContext
+	config := all.Config()
+	a := &api{log: log, config: config, servers: all, scheme: scheme, mapper: newMapper()}
+	all.OnSwitch(func(from, to string, why error) {
+		log.Info("Another API server is used", "from", from, "to", to, "reason", why.Error())
+	})
 	config.QPS = -1 // what is written is bounded by what happens on the host
 	config.UserAgent = "quorate-agent"
 	if a.client, err = client.New(config, client.Options{Scheme: scheme, Mapper: a.mapper}); err != nil {
@@ -102,11 +101,6 @@ func newAPI(kubeconfig string, log logr.Logger) (*api, error) {
 
 // run probes the server until ctx ends.
 func (a *api) run(ctx context.Context) {
-	probe, err := a.prober()
-	if err != nil {
-		a.log.Error(err, "The API server cannot be probed")
-		return
-	}
 	interval := a.interval()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -118,7 +112,7 @@ func (a *api) run(ctx context.Context) {
 			interval = now
 			ticker.Reset(now)
 		}
-		if err := a.ask(ctx, probe, interval); err == nil {
+		if err := a.ask(ctx, interval); err == nil {
 			if failures = 0; !a.reached.Load() {
 				a.log.Info("The API server is reached")
 				stop()
@@ -130,7 +124,8 @@ func (a *api) run(ctx context.Context) {
 			a.log.Info("The API server is out of reach; everything keeps running", "reason", err.Error())
 			a.reached.Store(false)
 			a.reachable(false)
-			a.dialer.CloseAll()
+			// A connection that hangs would keep a write or a watch for minutes.
+			a.servers.CloseAll()
 		}
 		select {
 		case <-ctx.Done():
@@ -147,43 +142,11 @@ func (a *api) interval() time.Duration {
 	return probeInterval
 }
 
-// ask probes the server once, for no longer than limit.
-func (a *api) ask(ctx context.Context, probe func(context.Context) error, limit time.Duration) error {
+// ask probes the servers once, for no longer than limit.
+func (a *api) ask(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return probe(ctx)
-}
-
-// prober asks /readyz over a connection of its own.
-func (a *api) prober() (func(context.Context) error, error) {
-	config := rest.CopyConfig(a.config)
-	config.Dial = (&net.Dialer{Timeout: probeInterval}).DialContext
-	config.Timeout = probeInterval
-	httpClient, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("making the prober: %w", err)
-	}
-	url, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("making the prober: %w", err)
-	}
-	url.Path = "/readyz"
-	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url.String(), http.NoBody)
-		if err != nil {
-			return fmt.Errorf("asking for /readyz: %w", err)
-		}
-		response, err := httpClient.Do(request)
-		if err != nil {
-			httpClient.CloseIdleConnections()
-			return fmt.Errorf("asking for /readyz: %w", err)
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("/readyz says %s", response.Status)
-		}
-		return nil
-	}, nil
+	return a.servers.Probe(ctx)
 }
 
 // connect lists and watches everything anew. A cache that has just been cut off would come back by itself, but only after its

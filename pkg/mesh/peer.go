@@ -14,8 +14,8 @@ import (
 	"github.com/quorate/quorate/pkg/model"
 )
 
-// outgoing is the connection to one peer, and the message that waits for it.
-type outgoing struct {
+// peer is the connection to one peer, the message that waits for it, and those of the peer that wait for Receive.
+type peer struct {
 	mesh   *Mesh
 	id     model.NodeID
 	cancel context.CancelFunc
@@ -29,16 +29,18 @@ type outgoing struct {
 	suspect   map[netip.AddrPort]time.Time
 	current   *secured
 	link      Link
+
+	inbox inbox
 }
 
-func newOutgoing(m *Mesh, id model.NodeID) *outgoing {
-	return &outgoing{
+func newPeer(m *Mesh, id model.NodeID) *peer {
+	return &peer{
 		mesh: m, id: id, wake: make(chan struct{}, 1), redial: make(chan struct{}, 1), suspect: map[netip.AddrPort]time.Time{},
-		link: Link{Peer: id, Since: time.Now()},
+		link: Link{Peer: id, Since: time.Now()}, inbox: inbox{wake: make(chan struct{}, 1)},
 	}
 }
 
-func (o *outgoing) put(msg *autonomy.Message) {
+func (o *peer) put(msg *autonomy.Message) {
 	o.mu.Lock()
 	o.waiting, o.since = msg, time.Now()
 	o.mu.Unlock()
@@ -46,7 +48,7 @@ func (o *outgoing) put(msg *autonomy.Message) {
 }
 
 // take returns the message that waits, nil when there is none or it is too old.
-func (o *outgoing) take() *autonomy.Message {
+func (o *peer) take() *autonomy.Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	msg := o.waiting
@@ -57,20 +59,20 @@ func (o *outgoing) take() *autonomy.Message {
 	return msg
 }
 
-func (o *outgoing) setAddresses(addresses []netip.AddrPort) {
+func (o *peer) setAddresses(addresses []netip.AddrPort) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.addresses = append(o.addresses[:0:0], addresses...)
 }
 
-func (o *outgoing) connection() *secured {
+func (o *peer) connection() *secured {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.current
 }
 
 // run dials and serves until ctx ends.
-func (o *outgoing) run(ctx context.Context) {
+func (o *peer) run(ctx context.Context) {
 	pause := redialLeast
 	for ctx.Err() == nil {
 		c, address, err := o.dial(ctx)
@@ -95,7 +97,7 @@ func (o *outgoing) run(ctx context.Context) {
 	}
 }
 
-func (o *outgoing) wait(ctx context.Context, pause time.Duration) {
+func (o *peer) wait(ctx context.Context, pause time.Duration) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
@@ -105,7 +107,7 @@ func (o *outgoing) wait(ctx context.Context, pause time.Duration) {
 	}
 }
 
-func (o *outgoing) failed(err error) {
+func (o *peer) failed(err error) {
 	o.mu.Lock()
 	o.link.Trouble = err.Error()
 	o.mu.Unlock()
@@ -114,7 +116,7 @@ func (o *outgoing) failed(err error) {
 	}
 }
 
-func (o *outgoing) connected(c *secured, address netip.AddrPort) {
+func (o *peer) connected(c *secured, address netip.AddrPort) {
 	o.mu.Lock()
 	o.current = c
 	o.link = Link{Peer: o.id, Connected: true, Address: address, Key: c.key, Since: time.Now()}
@@ -123,7 +125,7 @@ func (o *outgoing) connected(c *secured, address netip.AddrPort) {
 	o.mesh.log.Info("Connected to another agent", "node", o.id, "address", address.String())
 }
 
-func (o *outgoing) lost(ctx context.Context, err error, address netip.AddrPort) {
+func (o *peer) lost(ctx context.Context, err error, address netip.AddrPort) {
 	o.mu.Lock()
 	o.current = nil
 	o.link = Link{Peer: o.id, Address: address, Since: time.Now(), Trouble: err.Error()}
@@ -138,7 +140,7 @@ func (o *outgoing) lost(ctx context.Context, err error, address netip.AddrPort) 
 var errSilent = errors.New("the other side does not answer")
 
 // serve sends what waits until the connection fails; the error says why.
-func (o *outgoing) serve(ctx context.Context, c *secured) error {
+func (o *peer) serve(ctx context.Context, c *secured) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
@@ -204,7 +206,7 @@ func pings(ctx context.Context, c *secured) error {
 }
 
 // send sends one message. One that cannot be encoded is a fault of this node, not of the connection.
-func (o *outgoing) send(c *secured, msg *autonomy.Message) error {
+func (o *peer) send(c *secured, msg *autonomy.Message) error {
 	packed, err := o.mesh.codec.encode(msg)
 	if err != nil {
 		o.mesh.sayOnce(fmt.Sprintf("encode %d", o.id), "A message to another agent cannot be sent", err, "node", o.id)

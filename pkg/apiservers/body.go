@@ -1,0 +1,35 @@
+package apiservers
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// body is that of a response. When it breaks off, its server is given up: whoever watched would else begin again with the same one, and
+// wait for it once more.
+type body struct {
+	io.ReadCloser
+	servers *Servers
+	from    *server
+	request *http.Request
+}
+
+// watchBody looks at how a response ends. One that changes the protocol has no body to read.
+func (s *Servers) watchBody(response *http.Response, from *server) {
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		response.Body = &body{ReadCloser: response.Body, servers: s, from: from, request: response.Request}
+	}
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || errors.Is(err, io.EOF) || b.request.Context().Err() != nil {
+		return n, err
+	}
+	if others := b.servers.after(b.from); len(others) > 0 {
+		b.servers.abandon(b.from, others[0], err)
+	}
+	return n, err
+}
