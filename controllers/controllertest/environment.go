@@ -24,6 +24,9 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 )
 
+// startTimeout bounds the start of etcd and the API server: seconds on an idle machine, half a minute beside other tests (it is tried five times).
+const startTimeout = time.Minute
+
 // Environment is a real API server with our CRDs, RBAC and admission policies installed.
 type Environment struct {
 	env    *envtest.Environment
@@ -41,6 +44,7 @@ func Start(ctx context.Context, config string) (*Environment, error) {
 	}
 	e := &Environment{Scheme: runtime.NewScheme(), env: &envtest.Environment{
 		CRDDirectoryPaths: []string{filepath.Join(config, "crd", "bases")}, ErrorIfCRDPathMissing: true,
+		ControlPlaneStartTimeout: startTimeout, ControlPlaneStopTimeout: startTimeout,
 	}}
 	if err := errors.Join(clientgoscheme.AddToScheme(e.Scheme), v1alpha1.AddToScheme(e.Scheme)); err != nil {
 		return nil, err
