@@ -300,7 +300,8 @@ type ResourceReport struct {
 
 // Report is what there is to tell of the group.
 type Report struct {
-	// Running is the epoch at which anything of the group is, or may be, on this node; 0 when nothing is.
+	// Running is the epoch at which anything of the group is, or may be, on this node, or is asked for, so that it may begin at any moment; 0 when
+	// nothing is and nothing may begin.
 	Running model.Epoch
 	// Released is the highest withdrawal that was carried out (rule O1).
 	Released    model.Epoch
