@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +17,13 @@ import (
 
 // maxSilence is R of the design: a reporter that has renewed its Lease within this time is heard.
 const maxSilence = 10 * time.Second
+
+// maxUnheard is how long the reporter of a cluster whose nodes may decide themselves is believed to go by the API server: it renews its
+// Lease every 2 s, and whoever opens a session has not reached the API server for longer.
+const maxUnheard = 4 * time.Second
+
+// errMayDecide says that what the API server shows may not be what is in force.
+var errMayDecide = errors.New("no node reaches the API server, and they may have decided by themselves what is not written yet")
 
 // API reads the objects of one cluster. It is not safe for concurrent use.
 type API struct {
@@ -56,7 +64,11 @@ func (a *API) Objects(ctx context.Context) (*snapshot.Objects, []audit.Unseen, e
 		return nil, nil, fmt.Errorf("reading quorum configuration %s: %w", a.Cluster, err)
 	}
 	o.Sort()
-	return o, a.reporter(ctx, o), nil
+	unseen := a.reporter(ctx, o)
+	if silence := time.Since(a.heard); !a.heard.IsZero() && silence > maxUnheard && cluster.Spec.Autonomy == v1alpha1.AutonomyEnabled {
+		return nil, unseen, fmt.Errorf("%w: nothing was heard of it for %s", errMayDecide, silence.Round(time.Second))
+	}
+	return o, unseen, nil
 }
 
 func (a *API) groups(ctx context.Context, o *snapshot.Objects) error {

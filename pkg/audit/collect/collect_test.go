@@ -157,6 +157,24 @@ func TestAPI(t *testing.T) {
 	}
 }
 
+// TestNodesMayDecide: what the API server shows is not what is in force once the reporter of nodes that decide themselves is silent.
+func TestNodesMayDecide(t *testing.T) {
+	renewed := metav1.NewMicroTime(time.Now().Add(-time.Minute))
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ReporterLeaseName("demo")}}
+	lease.Spec.RenewTime = &renewed
+	cluster := &v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "demo"}, Spec: v1alpha1.ClusterSpec{Autonomy: v1alpha1.AutonomyEnabled}}
+	api := fake.NewClientBuilder().WithScheme(scheme(t)).WithObjects(cluster, lease).Build()
+	reader := &API{Client: api, Cluster: "demo"}
+	if o, _, err := reader.Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
+		t.Errorf("%+v, %v", o, err)
+	}
+	renewed = metav1.NowMicro()
+	must(t, api.Update(t.Context(), lease))
+	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
+		t.Errorf("%+v, %v after the reporter was heard", o, err)
+	}
+}
+
 // TestHostFiles: facts are read anew, aged, and refused when they are too old or something else.
 func TestHostFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.json")

@@ -25,7 +25,7 @@ func stopControlPlane(t *testing.T, ctx context.Context) {
 // startControlPlane brings the API server and the managers of the hosts back.
 func startControlPlane(t *testing.T, ctx context.Context, hosts ...string) {
 	t.Helper()
-	must(t, theLab.StartAPI(ctx))
+	must(t, startAPI(ctx))
 	for _, host := range hosts {
 		must(t, theLab.StartProcess(ctx, host, "manager"))
 	}
@@ -51,6 +51,16 @@ func served(t *testing.T, ctx context.Context, s site, lost string) (host string
 		return err == nil && by != lost, fmt.Sprintf("served by %q, %v", by, err), nil
 	}))
 	return host
+}
+
+// visited is the count of a page that is up.
+func visited(t *testing.T, ctx context.Context, s site) (count int) {
+	t.Helper()
+	must(t, observe.Wait(ctx, recovery, s.group+" answers", func(ctx context.Context) (ok bool, state string, err error) {
+		count, _, err = visit(ctx, s)
+		return err == nil, fmt.Sprint(err), nil
+	}))
+	return count
 }
 
 // process is the id of the page's server on a host.
@@ -112,12 +122,11 @@ func failsOver(t *testing.T, ctx context.Context, s site, p *lab.Probe, before i
 // in the API, and nothing is started or stopped by that. Then the controllers decide again, and the group fails back.
 func TestHostDiesWithoutAPI(t *testing.T) {
 	ctx := begin(t)
-	count, _, err := visit(ctx, shop)
-	must(t, err)
+	count := visited(t, ctx, shop)
 	p, other := watch(t, ctx, shop), watch(t, ctx, news)
 	stopControlPlane(t, ctx)
 	deciding(t, ctx, hosts...)
-	_, err = theLab.Kill(ctx, "node-a")
+	_, err := theLab.Kill(ctx, "node-a")
 	must(t, err)
 	host := served(t, ctx, shop, "node-a")
 	time.Sleep(time.Second)
@@ -147,18 +156,17 @@ func TestHostDiesWithoutAPI(t *testing.T) {
 // A host dies in the same instant as the API server and the managers.
 func TestHostDiesWithAPI(t *testing.T) {
 	ctx := begin(t)
-	count, _, err := visit(ctx, shop)
-	must(t, err)
+	count := visited(t, ctx, shop)
 	p := watch(t, ctx, shop)
 	stopped := make(chan error, 1)
 	go func() { stopped <- theLab.StopAPI(ctx) }()
-	_, err = theLab.Kill(ctx, "node-a")
+	_, err := theLab.Kill(ctx, "node-a")
 	must(t, err)
 	must(t, <-stopped)
 	host := served(t, ctx, shop, "node-a")
 	time.Sleep(time.Second)
 	failsOver(t, ctx, shop, p, count, "node-a", host)
-	must(t, theLab.StartAPI(ctx))
+	must(t, startAPI(ctx))
 	writtenDown(t, ctx, shop, "node-a", host)
 	must(t, written(ctx, "node-b", "node-c"))
 }
@@ -174,12 +182,42 @@ func TestNothingHappensWithoutAPI(t *testing.T) {
 	must(t, theLab.KillProcess(ctx, "node-b", "agent"))
 	time.Sleep(4 * time.Second)
 	deciding(t, ctx, hosts...)
-	must(t, theLab.StartAPI(ctx))
+	must(t, startAPI(ctx))
 	must(t, written(ctx, hosts...))
 	time.Sleep(2 * time.Second)
 	quiet(t, shop, a)
 	quiet(t, news, b)
 	if after := [2]string{process(t, ctx, shop, shop.home), process(t, ctx, news, news.home)}; after != before {
 		t.Errorf("processes %v before, %v after", before, after)
+	}
+}
+
+// All of it without the API server: a host dies, its group goes elsewhere, the host returns and joins, and the group fails back to it. What
+// the API server gets in the end is where the group is.
+func TestHostReturnsWithoutAPI(t *testing.T) {
+	ctx := begin(t)
+	stopControlPlane(t, ctx)
+	deciding(t, ctx, hosts...)
+	_, err := theLab.Kill(ctx, "node-a")
+	must(t, err)
+	host := served(t, ctx, shop, "node-a")
+	must(t, theLab.Start(ctx, "node-a"))
+	must(t, theLab.StopProcess(ctx, "node-a", "manager"))
+	served(t, ctx, shop, host)
+	deciding(t, ctx, hosts...)
+	count, by, err := visit(ctx, shop)
+	must(t, err)
+	if by != "node-a" {
+		t.Errorf("%s is served by %s, want a failback to node-a", shop.group, by)
+	}
+	pid := process(t, ctx, shop, by)
+	startControlPlane(t, ctx, managers...)
+	must(t, cluster.WaitOnline(ctx, recovery, shop.group, by))
+	must(t, written(ctx, hosts...))
+	if now := process(t, ctx, shop, by); now != pid {
+		t.Errorf("the catching up has restarted %s: process %s, then %s", shop.group, pid, now)
+	}
+	if after, _, err := visit(ctx, shop); err != nil || after <= count {
+		t.Errorf("%s counted %d, now %d (%v)", shop.group, count, after, err)
 	}
 }

@@ -3,6 +3,7 @@ package autonomy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -122,21 +123,24 @@ func home(ctx context.Context) error {
 	if err := cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, hosts...); err != nil {
 		return err
 	}
-	for _, s := range []site{shop, news} {
-		if err := cluster.WaitOnline(ctx, recovery, s.group, ""); err != nil {
+	if err := written(ctx, hosts...); err != nil {
+		return err
+	}
+	for _, s := range []site{shop, news} { // they fail back by themselves
+		if err := cluster.WaitOnline(ctx, recovery, s.group, s.home); err != nil {
 			return err
-		}
-		g, err := cluster.Group(ctx, s.group)
-		if err != nil {
-			return err
-		}
-		if g.Status.Assignment.Node != s.home {
-			if err := cluster.Move(ctx, recovery, s.group, s.home); err != nil {
-				return err
-			}
 		}
 	}
-	return written(ctx, hosts...)
+	return nil
+}
+
+// startAPI starts the API server and waits until it answers, which takes a starved machine longer than the lab waits.
+func startAPI(ctx context.Context) error {
+	began := theLab.StartAPI(ctx)
+	return observe.Wait(ctx, 2*recovery, "the API server answers", func(ctx context.Context) (bool, string, error) {
+		_, err := cluster.Group(ctx, shop.group)
+		return err == nil, fmt.Sprintf("started: %v; %v", began, err), nil
+	})
 }
 
 // written waits until the API server has the journals of the hosts, and none of them goes by one any more.
@@ -177,8 +181,13 @@ func begin(t *testing.T) context.Context {
 		if t.Failed() {
 			dump(t)
 		}
-		if err := theLab.Repair(context.Background()); err != nil {
+		if err := errors.Join(theLab.Repair(context.Background()), startAPI(context.Background())); err != nil {
 			t.Errorf("repairing the lab: %v", err)
+		}
+		for _, host := range managers {
+			if err := theLab.StartProcess(context.Background(), host, "manager"); err != nil {
+				t.Errorf("starting the manager of %s: %v", host, err)
+			}
 		}
 		cancel()
 	})
