@@ -26,7 +26,8 @@ const (
 	probeInterval = time.Second
 	// probeHurry is both where the nodes decide themselves when it is gone: then it is found out within 1.5 s (J1).
 	probeHurry = 500 * time.Millisecond
-	// probeFailures in a row make the API server unreachable.
+	// probeFailures in a row make the API server unreachable. Connections are dropped, and everything is listed anew afterwards, only when
+	// as many at probeInterval would have failed: a server that is slow for a moment is not given more to do.
 	probeFailures = 2
 )
 
@@ -106,7 +107,7 @@ func (a *api) run(ctx context.Context) {
 	defer ticker.Stop()
 	stop := func() {}
 	defer func() { stop() }()
-	failures := 0
+	failures, connected := 0, false
 	for {
 		if now := a.interval(); now != interval {
 			interval = now
@@ -115,17 +116,25 @@ func (a *api) run(ctx context.Context) {
 		if err := a.ask(ctx, interval); err == nil {
 			if failures = 0; !a.reached.Load() {
 				a.log.Info("The API server is reached")
-				stop()
-				stop = a.connect(ctx)
+				if !connected {
+					stop()
+					stop, connected = a.connect(ctx), true
+				}
 				a.reached.Store(true)
 				a.reachable(true)
 			}
-		} else if failures++; failures == probeFailures {
-			a.log.Info("The API server is out of reach; everything keeps running", "reason", err.Error())
-			a.reached.Store(false)
-			a.reachable(false)
-			// A connection that hangs would keep a write or a watch for minutes.
-			a.servers.CloseAll()
+		} else {
+			failures++
+			if failures == probeFailures {
+				a.log.Info("The API server is out of reach; everything keeps running", "reason", err.Error())
+				a.reached.Store(false)
+				a.reachable(false)
+			}
+			if connected && time.Duration(failures)*interval >= probeFailures*probeInterval {
+				connected = false
+				// A connection that hangs would keep a write or a watch for minutes.
+				a.servers.CloseAll()
+			}
 		}
 		select {
 		case <-ctx.Done():
