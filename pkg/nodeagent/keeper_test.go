@@ -57,7 +57,7 @@ func (m *fakeMonitor) Apply(d monitor.GroupDesired) error {
 	return m.refuse
 }
 
-func (m *fakeMonitor) Forget(uid string)              { m.note("forget %s", uid) }
+func (m *fakeMonitor) Forget(uid string) { m.note("forget %s", uid) }
 func (m *fakeMonitor) ViewInstalled(v lifecycle.View) {
 	m.note("view %s", v.ID)
 	m.views = append(m.views, v)
