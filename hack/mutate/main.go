@@ -40,17 +40,18 @@ type binary struct {
 func main() {
 	every := flag.Int("every", 1, "try every so manieth change only")
 	first := flag.Int("first", 1, "number of the first change to try")
+	in := flag.String("in", "", "change only files whose name has this in it")
 	limit := flag.Duration("for", 0, "try no more after this time (0: all)")
 	flag.Parse()
 	for _, pkg := range flag.Args() {
-		if err := run(pkg, *first, *every, *limit); err != nil {
+		if err := run(pkg, *in, *first, *every, *limit); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
 }
 
-func run(pkg string, first, every int, limit time.Duration) error {
+func run(pkg, in string, first, every int, limit time.Duration) error {
 	dir, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return err
@@ -66,6 +67,9 @@ func run(pkg string, first, every int, limit time.Duration) error {
 	start := time.Now()
 	for i := first - 1; i < len(all) && (limit == 0 || time.Since(start) < limit); i += every {
 		m := all[i]
+		if !strings.Contains(filepath.Base(m.file), in) {
+			continue
+		}
 		tried++
 		switch noticed, seen := try(binaries, m); {
 		case noticed:
