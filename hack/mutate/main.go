@@ -120,7 +120,7 @@ func build(pkg, dir string, all *[]mutant) ([]*binary, error) {
 	var binaries []*binary
 	for i, c := range tests[pkg] {
 		b := &binary{check: c, path: filepath.Join(dir, strconv.Itoa(i)+".test"), seen: map[int]bool{}}
-		out, err := exec.Command("go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", b.path, "./"+c.dir).CombinedOutput()
+		out, err := exec.CommandContext(context.Background(), "go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", b.path, "./"+c.dir).CombinedOutput()
 		if err != nil {
 			return nil, fmt.Errorf("building the tests of %s with changes: %w\n%s", c.dir, err, out)
 		}

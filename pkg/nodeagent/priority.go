@@ -85,8 +85,12 @@ func favourAgent(ctx context.Context, priority v1alpha1.AgentPriority, log logr.
 // favourOwnSession does it for the agent's session if that is its own, as that of a service or of a container's first process is. The
 // session of a shell is everything that was started from it: none of that is to get ahead of the rest of the host.
 func favourOwnSession() error {
-	if on, err := os.ReadFile("/proc/sys/kernel/sched_autogroup_enabled"); err != nil || strings.TrimSpace(string(on)) != "1" {
+	on, err := os.ReadFile("/proc/sys/kernel/sched_autogroup_enabled")
+	if errors.Is(err, fs.ErrNotExist) || err == nil && strings.TrimSpace(string(on)) != "1" {
 		return nil // there are no shares of sessions
+	}
+	if err != nil {
+		return fmt.Errorf("looking whether sessions have shares of the CPU: %w", err)
 	}
 	if session, err := unix.Getsid(0); err != nil || session != os.Getpid() {
 		return errors.New("raising the session's share of the CPU: the session is not the agent's own; run it as a service, or with setsid")

@@ -75,14 +75,8 @@ func parseCorosync(data []byte) (*corosync, error) {
 			}
 			open = open[:len(open)-1]
 		default:
-			name, value, ok := strings.Cut(text, ":")
-			if name = strings.TrimSpace(name); !ok || name == "" {
-				return nil, wrong(line, "neither a section nor a setting (`name: value`): %q", bounded(text, 60))
-			}
-			value = strings.TrimSpace(value)
-			c.settings = append(c.settings, setting{strings.Join(append(slices.Clone(open), name), "."), value, line})
-			if slices.Equal(open, []string{"nodelist", "node"}) {
-				c.nodes[len(c.nodes)-1][name] = value
+			if err := c.set(open, text, line); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -90,6 +84,20 @@ func parseCorosync(data []byte) (*corosync, error) {
 		return nil, wrong(line, "the section %s is not closed", strings.Join(open, "."))
 	}
 	return c, nil
+}
+
+// set takes the text of a setting inside of the open sections.
+func (c *corosync) set(open []string, text string, line int) error {
+	name, value, ok := strings.Cut(text, ":")
+	if name = strings.TrimSpace(name); !ok || name == "" {
+		return wrong(line, "neither a section nor a setting (`name: value`): %q", bounded(text, 60))
+	}
+	value = strings.TrimSpace(value)
+	c.settings = append(c.settings, setting{strings.Join(append(slices.Clone(open), name), "."), value, line})
+	if slices.Equal(open, []string{"nodelist", "node"}) {
+		c.nodes[len(c.nodes)-1][name] = value
+	}
+	return nil
 }
 
 // legibleLine refuses a line that no manifest could repeat; comments are not repeated.

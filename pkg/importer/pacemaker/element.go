@@ -56,10 +56,8 @@ func parseElements(data []byte) (*element, error) {
 		token, err := d.Token()
 		line, _ := d.InputPos()
 		switch {
-		case errors.Is(err, io.EOF) && root == nil:
-			return nil, wrong(line, "no XML element: this is no CIB; export one with `cibadmin --query`")
 		case errors.Is(err, io.EOF):
-			return root, nil
+			return complete(root, line)
 		case err != nil:
 			return nil, syntaxError(err, line)
 		}
@@ -68,19 +66,15 @@ func parseElements(data []byte) (*element, error) {
 			if len(open) == maxDepth {
 				return nil, wrong(line, "elements are nested more than %d deep", maxDepth)
 			}
-			e := &element{name: t.Name.Local, attrs: make(map[string]string, len(t.Attr)), line: line}
-			for _, a := range t.Attr {
-				e.attrs[a.Name.Local] = a.Value
-			}
+			e := newElement(&t, line)
 			inStatus := len(open) > 1 && open[1].name == "status"
 			if err := e.legible(); err != nil && !inStatus {
 				return nil, err
 			}
 			switch {
+			case inStatus:
 			case len(open) > 0:
-				if parent := open[len(open)-1]; !inStatus {
-					parent.children = append(parent.children, e)
-				}
+				open[len(open)-1].children = append(open[len(open)-1].children, e)
 			case root != nil:
 				return nil, wrong(line, "a second document element <%s> follows <%s>", e.name, root.name)
 			default:
@@ -91,6 +85,22 @@ func parseElements(data []byte) (*element, error) {
 			open = open[:len(open)-1]
 		}
 	}
+}
+
+// complete is the document at its end.
+func complete(root *element, line int) (*element, error) {
+	if root == nil {
+		return nil, wrong(line, "no XML element: this is no CIB; export one with `cibadmin --query`")
+	}
+	return root, nil
+}
+
+func newElement(start *xml.StartElement, line int) *element {
+	e := &element{name: start.Name.Local, attrs: make(map[string]string, len(start.Attr)), line: line}
+	for _, a := range start.Attr {
+		e.attrs[a.Name.Local] = a.Value
+	}
+	return e
 }
 
 // legible refuses attributes with a character that no manifest can have.
