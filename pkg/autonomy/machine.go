@@ -264,6 +264,13 @@ func (m *Machine) Seen(o *snapshot.Objects) {
 	}
 }
 
+// Awaits says that a part of the journal waits for the word that it is written (Seen). That word may have come before the session that
+// looks for it, so whoever drives the machine looks for it again and again, not only when the API server shows something new.
+func (m *Machine) Awaits() bool {
+	f := m.follow
+	return f != nil && f.running && f.written <= f.trim && len(m.saved.Journal) > 0
+}
+
 // Report takes what is on this node now.
 func (m *Machine) Report(r *Report) {
 	if m.report != nil {

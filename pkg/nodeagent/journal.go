@@ -183,7 +183,7 @@ func (j *journal) turn(ctx context.Context) time.Duration {
 		j.see(ctx, shown)
 		j.tell(s, true)
 	case pending:
-		j.see(ctx, shown)
+		j.see(ctx, shown || s.ReachesAPI && j.machine.Awaits())
 		j.tell(s, news)
 	case j.cfg.Decides && j.now()-j.copied >= copyRest:
 		j.see(ctx, shown)

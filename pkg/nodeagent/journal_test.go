@@ -93,6 +93,17 @@ func (n *company) assign(node string, id int32, epoch int64) {
 	}
 }
 
+// acknowledge is the leading manager's word that a page is written.
+func (n *company) acknowledge(token string) {
+	o := *n.objects
+	o.Cluster = o.Cluster.DeepCopy()
+	o.Cluster.Status.JournalWritten = token
+	n.objects = &o
+	for _, s := range n.nodes {
+		s.touched()
+	}
+}
+
 // start starts the process of an agent.
 func (n *company) start(id model.NodeID) *shell {
 	s := n.nodes[id]
@@ -404,19 +415,33 @@ func TestPublishesAndEnds(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(entries, func(e replica.Entry) bool { return e.Status.Assignment.Epoch == before.Epoch }) {
 		t.Fatalf("%v: %v", entries, err)
 	}
-	written := *n.objects
-	cluster := written.Cluster.DeepCopy()
-	cluster.Status.JournalWritten = word.Token
-	written.Cluster = cluster
-	n.objects = &written
-	for _, s := range n.nodes {
-		s.touched()
-	}
+	n.acknowledge(word.Token)
 	n.pass(3 * time.Second)
 	for _, id := range []model.NodeID{1, 2} {
 		s := n.nodes[id]
 		if _, from := s.assignment(); from != "API server" || s.pending || s.gate.now().word != nil {
 			t.Errorf("node %d obeys the %q, its heartbeats say %t: %s", id, from, s.pending, s.machine)
+		}
+	}
+}
+
+// TestAcknowledgedAsTheViewChanges: the acknowledgement is seen in the moment in which the session that asked for it ends with its view. The
+// next session looks for it by itself: the API server may show nothing new for long.
+func TestAcknowledgedAsTheViewChanges(t *testing.T) {
+	n := lose(t)
+	n.reaches = true
+	n.pass(time.Second)
+	word := n.nodes[1].gate.now().word
+	if word == nil || word.Token == "" {
+		t.Fatalf("the reporter publishes %+v", word)
+	}
+	n.install(10, 1, 2)
+	n.acknowledge(word.Token)
+	n.pass(3 * time.Second)
+	for _, id := range []model.NodeID{1, 2} {
+		s := n.nodes[id]
+		if _, from := s.assignment(); from != "API server" || s.gate.now().word != nil {
+			t.Errorf("node %d obeys the %q: %s", id, from, s.machine)
 		}
 	}
 }
