@@ -22,8 +22,12 @@ const maxSilence = 10 * time.Second
 // Lease every 2 s, and whoever opens a session has not reached the API server for longer.
 const maxUnheard = 4 * time.Second
 
+// catchUp is how long a reporter that is heard again has to publish what was decided meanwhile: it renews its Lease first, and what was
+// read before it published is older than both.
+const catchUp = 5 * time.Second
+
 // errMayDecide says that what the API server shows may not be what is in force.
-var errMayDecide = errors.New("no node reaches the API server, and they may have decided by themselves what is not written yet")
+var errMayDecide = errors.New("the nodes may have decided by themselves what is not written yet")
 
 // API reads the objects of one cluster. It is not safe for concurrent use.
 type API struct {
@@ -33,6 +37,7 @@ type API struct {
 
 	renewed time.Time // renewTime of the reporter's Lease, as last seen
 	heard   time.Time // when it was last seen to change, by this clock
+	back    time.Time // when it was heard again after it had been silent for longer than maxUnheard
 }
 
 // Objects reads the cluster. Agents' words are read before what they answer to, so that nothing seems to be ahead of its assignment
@@ -65,10 +70,25 @@ func (a *API) Objects(ctx context.Context) (*snapshot.Objects, []audit.Unseen, e
 	}
 	o.Sort()
 	unseen := a.reporter(ctx, o)
-	if silence := time.Since(a.heard); !a.heard.IsZero() && silence > maxUnheard && cluster.Spec.Autonomy == v1alpha1.AutonomyEnabled {
-		return nil, unseen, fmt.Errorf("%w: nothing was heard of it for %s", errMayDecide, silence.Round(time.Second))
+	if cluster.Spec.Autonomy == v1alpha1.AutonomyEnabled {
+		if err := a.mayDecide(time.Now()); err != nil {
+			return nil, unseen, err
+		}
 	}
 	return o, unseen, nil
+}
+
+// mayDecide says why what is shown may not be what is in force; nil when it is.
+func (a *API) mayDecide(now time.Time) error {
+	switch silence, back := now.Sub(a.heard), now.Sub(a.back); {
+	case a.heard.IsZero():
+		return nil
+	case silence > maxUnheard:
+		return fmt.Errorf("%w: nothing was heard of their reporter for %s", errMayDecide, silence.Round(time.Second))
+	case !a.back.IsZero() && back < catchUp:
+		return fmt.Errorf("%w: their reporter is heard again since %s", errMayDecide, back.Round(time.Second))
+	}
+	return nil
 }
 
 func (a *API) groups(ctx context.Context, o *snapshot.Objects) error {
@@ -115,6 +135,9 @@ func (a *API) reporter(ctx context.Context, o *snapshot.Objects) []audit.Unseen 
 	case a.renewed.IsZero():
 		a.heard = renewed
 	case !renewed.Equal(a.renewed):
+		if now.Sub(a.heard) > maxUnheard {
+			a.back = now
+		}
 		a.heard = now
 	}
 	a.renewed = renewed

@@ -170,6 +170,10 @@ func TestNodesMayDecide(t *testing.T) {
 	}
 	renewed = metav1.NowMicro()
 	must(t, api.Update(t.Context(), lease))
+	if o, _, err := reader.Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
+		t.Errorf("%+v, %v when the reporter is heard again, and may not have published yet", o, err)
+	}
+	reader.back = reader.back.Add(-catchUp)
 	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
 		t.Errorf("%+v, %v after the reporter was heard", o, err)
 	}
