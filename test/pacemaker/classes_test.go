@@ -170,7 +170,8 @@ func (c *Cluster) rivals(unit string) []string {
 	return list
 }
 
-// room: capacity is short on the node that one side chose, as the other side has filled it.
+// room: capacity is short on the node that one side chose, as the other side has filled it; or as Pacemaker has kept it for units that then
+// do not start, since they are ordered after one that has no home: it does not look again for those that found no room.
 func room(o *outcome) bool {
 	if o.c.Strategy == "" {
 		return false
@@ -179,8 +180,8 @@ func room(o *outcome) bool {
 	for _, r := range o.members() {
 		need += r.Requests
 	}
-	full := func(node string, owners map[string]string) bool {
-		used := 0
+	full := func(node string, owners map[string]string, kept int) bool {
+		used := kept
 		for name, at := range owners {
 			if r := o.c.Resource(name); at == node && o.c.groups()[name] != o.unit {
 				used += r.Requests
@@ -189,7 +190,19 @@ func room(o *outcome) bool {
 		i := slices.IndexFunc(o.c.Nodes, func(n Node) bool { return n.Name == node })
 		return i >= 0 && used+need > o.c.Nodes[i].Capacity
 	}
-	return o.theirs != "" && full(o.theirs, o.all.ours) || o.ours != "" && full(o.ours, o.all.theirs)
+	return o.theirs != "" && full(o.theirs, o.all.ours, 0) || o.ours != "" && full(o.ours, o.all.theirs, o.kept())
+}
+
+// kept is the room of units that are nowhere by Pacemaker because they wait for one that is nowhere.
+func (o *outcome) kept() (room int) {
+	groups := o.c.groups()
+	for name, group := range groups {
+		other := &outcome{c: o.c, unit: group}
+		if group != o.unit && o.all.theirs[name] == "" && other.waits(o.all.theirs) {
+			room += o.c.Resource(name).Requests
+		}
+	}
+	return room
 }
 
 // waitsForOther: it is to start after another unit, which one side has placed and the other has not.
