@@ -63,7 +63,7 @@ test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name p
 	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e ./test/e2e/twonode -p 1 -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-autonomy
-test-autonomy: build controlplane ## Only the lab's tests of decisions without the API server (RUN=name picks some); one is known to fail.
+test-autonomy: build controlplane ## Only the lab's tests of decisions without the API server (RUN=name picks some).
 	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/autonomy -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-vm
