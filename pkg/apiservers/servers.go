@@ -203,11 +203,16 @@ type answer struct {
 	err  error
 }
 
-// Run probes until ctx ends, and logs when another server is taken into use.
-func (s *Servers) Run(ctx context.Context, log logr.Logger) {
+// LogSwitches tells the log when another server is taken into use.
+func (s *Servers) LogSwitches(log logr.Logger) {
 	s.OnSwitch(func(from, to string, why error) {
 		log.Info("Another API server is used", "from", from, "to", to, "reason", why.Error())
 	})
+}
+
+// Run probes until ctx ends, and logs when another server is taken into use.
+func (s *Servers) Run(ctx context.Context, log logr.Logger) {
+	s.LogSwitches(log)
 	ticker := time.NewTicker(ProbeInterval)
 	defer ticker.Stop()
 	for {

@@ -89,9 +89,7 @@ func newAPI(kubeconfig string, servers []string, log logr.Logger) (*api, error) 
 	}
 	config := all.Config()
 	a := &api{log: log, config: config, servers: all, scheme: scheme, mapper: newMapper()}
-	all.OnSwitch(func(from, to string, why error) {
-		log.Info("Another API server is used", "from", from, "to", to, "reason", why.Error())
-	})
+	all.LogSwitches(log)
 	config.QPS = -1 // what is written is bounded by what happens on the host
 	config.UserAgent = "quorate-agent"
 	if a.client, err = client.New(config, client.Options{Scheme: scheme, Mapper: a.mapper}); err != nil {
