@@ -14,9 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/audit"
-	"github.com/quorate/quorate/pkg/audit/report"
-	"github.com/quorate/quorate/test/auditor"
+	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
@@ -88,21 +86,12 @@ func run(m *testing.M) (code int) {
 }
 
 func takeDown(code *int) {
-	if dir := os.Getenv("QUORATE_LOGS"); dir != "" {
-		if err := theLab.CopyLogs(dir); err != nil {
-			fmt.Fprintln(os.Stderr, "copying the lab's logs:", err)
-		}
-	}
 	if *code != 0 && os.Getenv("QUORATE_KEEP") != "" {
+		beside.KeepLogs(theLab)
 		fmt.Fprintln(os.Stderr, "QUORATE_KEEP is set: the lab is left running")
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := theLab.Down(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "taking the lab down:", err)
-		*code = 1
-	}
+	beside.TakeDown(theLab, code)
 }
 
 // forgiveExits keeps every host out of quarantine: the tests kill each of them again and again.
@@ -134,17 +123,7 @@ func atHome(ctx context.Context) error {
 func begin(t *testing.T) context.Context {
 	t.Helper()
 	ctx := beginUnwatched(t)
-	beside, err := auditor.Start(context.Background(), theLab, auditor.Options{})
-	must(t, err)
-	t.Cleanup(func() {
-		verdict := beside.Stop()
-		t.Log(verdict.Summary())
-		for _, f := range verdict.Findings {
-			if f.Severity == audit.Violation {
-				t.Errorf("the live audit found: %s", report.Text(&f))
-			}
-		}
-	})
+	beside.Audit(t, theLab)
 	return ctx
 }
 

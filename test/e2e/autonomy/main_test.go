@@ -15,10 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/audit"
-	"github.com/quorate/quorate/pkg/audit/report"
 	"github.com/quorate/quorate/pkg/nodeagent"
-	"github.com/quorate/quorate/test/auditor"
+	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
@@ -63,7 +61,7 @@ func run(m *testing.M) (code int) {
 		theLab, err = lab.Up(ctx, lab.Options{Name: name, Hosts: len(hosts), Managers: len(managers), BinDir: bin, Manifests: manifests}, nil)
 	}
 	if theLab != nil {
-		defer takeDown(&code)
+		defer func() { beside.TakeDown(theLab, &code) }()
 	}
 	if err == nil {
 		cluster, err = observe.New(theLab.Kubeconfig(), "demo")
@@ -79,20 +77,6 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	return m.Run()
-}
-
-func takeDown(code *int) {
-	if dir := os.Getenv("QUORATE_LOGS"); dir != "" {
-		if err := theLab.CopyLogs(dir); err != nil {
-			fmt.Fprintln(os.Stderr, "copying the lab's logs:", err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := theLab.Down(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "taking the lab down:", err)
-		*code = 1
-	}
 }
 
 // allow has the nodes of the running cluster decide themselves, and waits until each has its copy on disk.
@@ -194,17 +178,7 @@ func begin(t *testing.T) context.Context {
 	if err := home(ctx); err != nil {
 		t.Fatalf("the lab is not healthy at the start of the test: %v", err)
 	}
-	beside, err := auditor.Start(context.Background(), theLab, auditor.Options{})
-	must(t, err)
-	t.Cleanup(func() {
-		verdict := beside.Stop()
-		t.Log(verdict.Summary())
-		for _, f := range verdict.Findings {
-			if f.Severity == audit.Violation {
-				t.Errorf("the live audit found: %s", report.Text(&f))
-			}
-		}
-	})
+	beside.Audit(t, theLab)
 	return ctx
 }
 

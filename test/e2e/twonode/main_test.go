@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/audit"
-	"github.com/quorate/quorate/pkg/audit/report"
-	"github.com/quorate/quorate/test/auditor"
+	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
@@ -58,7 +56,7 @@ func run(m *testing.M) (code int) {
 		theLab, err = lab.Up(ctx, lab.Options{Name: name, Hosts: len(hosts), BinDir: bin, Manifests: manifests}, nil)
 	}
 	if theLab != nil {
-		defer takeDown(&code)
+		defer func() { beside.TakeDown(theLab, &code) }()
 	}
 	if err == nil {
 		cluster, err = observe.New(theLab.Kubeconfig(), "demo")
@@ -71,20 +69,6 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	return m.Run()
-}
-
-func takeDown(code *int) {
-	if dir := os.Getenv("QUORATE_LOGS"); dir != "" {
-		if err := theLab.CopyLogs(dir); err != nil {
-			fmt.Fprintln(os.Stderr, "copying the lab's logs:", err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := theLab.Down(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "taking the lab down:", err)
-		*code = 1
-	}
 }
 
 // home moves groups to where they belong, and waits until all is well and the witness is held.
@@ -152,18 +136,8 @@ func begin(t *testing.T) (ctx context.Context, who string) {
 	if err := home(ctx); err != nil {
 		t.Fatalf("the lab is not healthy at the start of the test: %v", err)
 	}
-	beside, err := auditor.Start(context.Background(), theLab, auditor.Options{})
-	must(t, err)
-	t.Cleanup(func() {
-		verdict := beside.Stop()
-		t.Log(verdict.Summary())
-		for _, f := range verdict.Findings {
-			if f.Severity == audit.Violation {
-				t.Errorf("the live audit found: %s", report.Text(&f))
-			}
-		}
-	})
-	who, err = holder(ctx)
+	beside.Audit(t, theLab)
+	who, err := holder(ctx)
 	must(t, err)
 	return ctx, who
 }
