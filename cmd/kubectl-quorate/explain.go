@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quorate/quorate/pkg/audit/report"
+	"github.com/quorate/quorate/pkg/explain"
 	"github.com/quorate/quorate/pkg/model"
-	"github.com/quorate/quorate/pkg/nearest"
 	"github.com/quorate/quorate/pkg/policy"
 	"github.com/quorate/quorate/pkg/replay"
 	"github.com/quorate/quorate/pkg/snapshot"
@@ -115,51 +113,27 @@ func (o *explainOptions) explain(out io.Writer, s *model.Snapshot, plan policy.R
 	if err != nil {
 		return errInput{err}
 	}
-	e := show.Explain(s, key, plan, policy.Explain(s, key, at.Time))
-	if o.node != "" {
-		names := make([]string, 0, len(e.Nodes))
-		for _, n := range e.Nodes {
-			names = append(names, n.Node)
-		}
-		i := slices.Index(names, o.node)
-		if i < 0 {
-			return errInput{fmt.Errorf("flag --node: there is no node %q%s", o.node, nearest.Hint(o.node, names))}
-		}
-		e.Nodes = e.Nodes[i : i+1]
+	e := explain.Of(s, key, plan, policy.Explain(s, key, at.Time))
+	if err := e.Only(o.node); err != nil {
+		return errInput{fmt.Errorf("flag --node: %w", err)}
 	}
 	if o.output == report.Table {
-		return show.Explanation(out, e)
+		return explain.Write(out, e)
 	}
 	return report.Value(out, e, o.output)
 }
 
 // group finds the group that is named: rg/NAME or NAME in the namespace of the flag, or else in the only one that has it.
 func (o *explainOptions) group(s *model.Snapshot, arg string) (model.GroupKey, error) {
-	kind, name, found := strings.Cut(arg, "/")
-	if !found {
-		kind, name = "rg", arg
+	name, err := explain.ParseGroup(arg)
+	if err != nil {
+		return model.GroupKey{}, err
 	}
-	if known := []string{"rg", "resourcegroup", "resourcegroups"}; !slices.Contains(known, strings.ToLower(kind)) {
-		return model.GroupKey{}, fmt.Errorf("%q: only groups are explained: write rg/NAME, and the namespace with -n", arg)
-	}
-	var matches []model.GroupKey
-	var names []string
+	keys := make([]model.GroupKey, 0, len(s.Groups))
 	for i := range s.Groups {
-		key := s.Groups[i].Key
-		if o.namespace == "" || key.Namespace == o.namespace {
-			names = append(names, key.Name)
-			if key.Name == name {
-				matches = append(matches, key)
-			}
-		}
+		keys = append(keys, s.Groups[i].Key)
 	}
-	switch len(matches) {
-	case 1:
-		return matches[0], nil
-	case 0:
-		return model.GroupKey{}, fmt.Errorf("there is no group %q%s", name, nearest.Hint(name, names))
-	}
-	return model.GroupKey{}, fmt.Errorf("several namespaces have a group %q: name one with -n", name)
+	return explain.Find(keys, o.namespace, name)
 }
 
 // runReplay decides again what a file has recorded.

@@ -1,15 +1,18 @@
-package show
+// Package explain says of every node why a group is, or is not, or may not be there, in the same words wherever it is asked: by kubectl
+// quorate of the API server, and by quorate-agent of the agents.
+package explain
 
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/nearest"
 	"github.com/quorate/quorate/pkg/policy"
-	"github.com/quorate/quorate/pkg/replay"
 )
 
 // Explained is what there is to say of a group.
@@ -37,8 +40,8 @@ type Verdict struct {
 	Message string   `json:"message"`
 }
 
-// Explain puts together what the plan and the candidates say of the group, which must be in the snapshot.
-func Explain(s *model.Snapshot, key model.GroupKey, plan policy.Result, candidates []policy.Candidate) *Explained {
+// Of puts together what the plan and the candidates say of the group, which must be in the snapshot.
+func Of(s *model.Snapshot, key model.GroupKey, plan policy.Result, candidates []policy.Candidate) *Explained {
 	var g *model.Group
 	for i := range s.Groups {
 		if s.Groups[i].Key == key {
@@ -95,23 +98,22 @@ func sentence(g *model.Group, v *Verdict) string {
 	return fmt.Sprintf("%s may take the group: it is number %d%s", v.Node, v.Rank, since)
 }
 
-// Explanation writes it for people.
-func Explanation(w io.Writer, e *Explained) error {
-	out := &writer{w: w}
+// Write writes it for people.
+func Write(w io.Writer, e *Explained) error {
+	var head strings.Builder
 	place := "nowhere"
 	if e.Owner != "" {
 		place = "on " + e.Owner
 	}
-	out.printf("%s: %s, %s\n", e.Group, e.State, place)
+	fmt.Fprintf(&head, "%s: %s, %s\n", e.Group, e.State, place)
 	if e.Reason != "" {
-		out.printf("it waits (%s): %s\n", e.Reason, e.Message)
+		fmt.Fprintf(&head, "it waits (%s): %s\n", e.Reason, e.Message)
 	}
 	if e.NextFailback != nil {
-		out.printf("it is failed back at %s\n", e.NextFailback.Format(time.RFC3339))
+		fmt.Fprintf(&head, "it is failed back at %s\n", e.NextFailback.Format(time.RFC3339))
 	}
-	out.printf("\n")
-	if out.err != nil {
-		return out.err
+	if _, err := fmt.Fprintln(w, head.String()); err != nil {
+		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	rows := []string{"NODE\tRANK\tVERDICT\tBECAUSE"}
@@ -131,71 +133,52 @@ func Explanation(w io.Writer, e *Explained) error {
 	return table.Flush()
 }
 
-// Replay is what became of a decision that was made again.
-type Replay struct {
-	// Version is that of the program that decided then.
-	Version     string              `json:"version"`
-	Time        time.Time           `json:"time"`
-	Decisions   []Decided           `json:"decisions"`
-	Agrees      bool                `json:"agrees"`
-	Differences []replay.Difference `json:"differences"`
+// Only leaves the verdict on one node, and all of them when name is empty.
+func (e *Explained) Only(name string) error {
+	if name == "" {
+		return nil
+	}
+	names := make([]string, 0, len(e.Nodes))
+	for _, n := range e.Nodes {
+		names = append(names, n.Node)
+	}
+	i := slices.Index(names, name)
+	if i < 0 {
+		return fmt.Errorf("there is no node %q%s", name, nearest.Hint(name, names))
+	}
+	e.Nodes = e.Nodes[i : i+1]
+	return nil
 }
 
-// Decided is a decision in short.
-type Decided struct {
-	Group  string `json:"group"`
-	Kind   string `json:"kind"`
-	From   string `json:"from"`
-	To     string `json:"to"`
-	Reason string `json:"reason"`
-	Note   string `json:"note"`
+// ParseGroup reads what an operator calls a group: rg/NAME or NAME.
+func ParseGroup(arg string) (name string, err error) {
+	kind, name, found := strings.Cut(arg, "/")
+	if !found {
+		kind, name = "rg", arg
+	}
+	if known := []string{"rg", "resourcegroup", "resourcegroups"}; name == "" || !slices.Contains(known, strings.ToLower(kind)) {
+		return "", fmt.Errorf("%q names no group: write rg/NAME, and the namespace with -n", arg)
+	}
+	return name, nil
 }
 
-// NewReplay puts together what is decided now.
-func NewReplay(r *replay.Record, decisions []policy.Decision, differences []replay.Difference) *Replay {
-	out := &Replay{Version: r.Version, Time: r.Time, Decisions: []Decided{}, Agrees: len(differences) == 0, Differences: differences}
-	if differences == nil {
-		out.Differences = []replay.Difference{}
-	}
-	for i := range decisions {
-		out.Decisions = append(out.Decisions, decided(&decisions[i]))
-	}
-	return out
-}
-
-func decided(d *policy.Decision) Decided {
-	to := d.Assignment.Node
-	if d.Kind == policy.Withdraw {
-		to = d.Assignment.Target
-	}
-	return Decided{Group: d.Group.String(), Kind: string(d.Kind), From: d.From, To: to, Reason: string(d.Reason), Note: d.Note}
-}
-
-// Replayed writes it for people.
-func Replayed(w io.Writer, r *Replay) error {
-	out := &writer{w: w}
-	out.printf("decided at %s by version %s; decided again:\n", r.Time.UTC().Format(time.RFC3339Nano), r.Version)
-	for _, d := range r.Decisions {
-		out.decision(d)
-	}
-	if len(r.Decisions) == 0 {
-		out.printf("  nothing\n")
-	}
-	if r.Agrees {
-		out.printf("This agrees with what was recorded.\n")
-		return out.err
-	}
-	out.printf("This DIFFERS from what was recorded:\n")
-	for _, d := range r.Differences {
-		if d.Recorded == nil {
-			out.printf("  %s: nothing was decided\n", d.Group)
-			continue
+// Find finds the group of that name among the keys: in the namespace, or in the only one that has it when that is empty.
+func Find(keys []model.GroupKey, namespace, name string) (model.GroupKey, error) {
+	var matches []model.GroupKey
+	var names []string
+	for _, key := range keys {
+		if namespace == "" || key.Namespace == namespace {
+			names = append(names, key.Name)
+			if key.Name == name {
+				matches = append(matches, key)
+			}
 		}
-		out.decision(decided(d.Recorded))
 	}
-	return out.err
-}
-
-func (o *writer) decision(d Decided) {
-	o.printf("  %-8s %s %s -> %s (%s)\n           %s\n", d.Kind, d.Group, orDash(d.From), orDash(d.To), d.Reason, d.Note)
+	switch len(matches) {
+	case 1:
+		return matches[0], nil
+	case 0:
+		return model.GroupKey{}, fmt.Errorf("there is no group %q%s", name, nearest.Hint(name, names))
+	}
+	return model.GroupKey{}, fmt.Errorf("several namespaces have a group %q: name one with -n", name)
 }
