@@ -9,6 +9,10 @@ const (
 	MoveToAnnotation = "quorate.io/move-to"
 	// MoveToBest is the target of MoveToAnnotation that lets policy choose.
 	MoveToBest = "best"
+	// AskedOnHostAnnotation is the manager's mark in a Node or ResourceGroup of what an operator asked for with quorate-agent while no API
+	// server was reached: `ENTRY/UID`, the entry of the journal and the object's uid, with `/superseded` if somebody had changed the same
+	// field meanwhile. It is written together with the change, so that each request is carried into the object once.
+	AskedOnHostAnnotation = "quorate.io/asked-on-host"
 	// OfflineFirstFinalizer keeps a ResourceGroup or Resource until it is offline everywhere.
 	OfflineFirstFinalizer = "quorate.io/offline-first"
 	// DepartureFinalizer keeps a Node while it owns something.

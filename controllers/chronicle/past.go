@@ -1,6 +1,7 @@
 package chronicle
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,11 +28,13 @@ func NewPast(c client.Client, instance string) Past {
 		if err != nil {
 			return fmt.Errorf("recording what happened to %s/%s: %w", about.GetNamespace(), about.GetName(), err)
 		}
+		// Events of an object without a namespace are in the default one.
+		namespace := cmp.Or(about.GetNamespace(), metav1.NamespaceDefault)
 		for i, e := range list {
 			sum := sha256.Sum256([]byte(string(about.GetUID()) + " " + key + " " + strconv.Itoa(i)))
 			event := &eventsv1.Event{
 				ObjectMeta: metav1.ObjectMeta{
-					Namespace: about.GetNamespace(), Name: about.GetName() + "." + hex.EncodeToString(sum[:8]),
+					Namespace: namespace, Name: about.GetName() + "." + hex.EncodeToString(sum[:8]),
 				},
 				EventTime: metav1.NewMicroTime(at), ReportingController: Name, ReportingInstance: instance,
 				Action: e.Action, Reason: e.Reason, Note: e.Note, Type: corev1.EventTypeNormal,

@@ -29,7 +29,13 @@ func (r *Reconciler) catchUp(ctx context.Context, o *snapshot.Objects) error {
 		return fmt.Errorf("cluster %s: %w", o.Name, err)
 	}
 	for i := range entries {
-		if err := r.writeEntry(ctx, o, &entries[i]); err != nil {
+		write := r.writeEntry
+		if entries[i].Request != nil {
+			write = func(ctx context.Context, o *snapshot.Objects, e *replica.Entry) error {
+				return r.writeRequest(ctx, o, e, entries[i+1:])
+			}
+		}
+		if err := write(ctx, o, &entries[i]); err != nil {
 			return err
 		}
 	}
@@ -69,14 +75,19 @@ func (r *Reconciler) writeEntry(ctx context.Context, o *snapshot.Objects, e *rep
 		g = patched
 	}
 	o.Groups[at] = g
-	if r.Past == nil {
-		return nil
-	}
 	events := e.Events
 	if e.Decided && e.Outdated(g.Status.Assignment) {
 		events = append(slices.Clone(events), superseded(g, e))
 	}
-	err := r.Past(ctx, g, e.ID.String(), e.Time, events)
+	return r.recordPast(ctx, g, e, events)
+}
+
+// recordPast records the Events of an entry at its time.
+func (r *Reconciler) recordPast(ctx context.Context, about client.Object, e *replica.Entry, events []status.Event) error {
+	if r.Past == nil {
+		return nil
+	}
+	err := r.Past(ctx, about, e.ID.String(), e.Time, events)
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err) {
 		// No later attempt would be better, such as in a namespace that is going away: what happened is in the status all the same.
 		log.FromContext(ctx).Error(err, "An Event of what was decided without the API server is not recorded", "entry", e.ID.String())

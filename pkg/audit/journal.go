@@ -20,7 +20,8 @@ func withJournal(l *Look) *Look {
 		return l
 	}
 	out, objects := *l, *l.Objects
-	objects.Groups = replica.Of(&snapshot.Objects{Groups: l.Objects.Groups}).Apply(entries).Groups
+	applied := replica.Of(&snapshot.Objects{Groups: l.Objects.Groups, Nodes: l.Objects.Nodes}).Apply(entries)
+	objects.Groups, objects.Nodes = applied.Groups, applied.Nodes
 	out.Objects = &objects
 	return &out
 }

@@ -32,6 +32,7 @@ func (m *Machine) takeLead(session Session, l *Lead) {
 	case f.session != session:
 		return // an earlier session of the same view
 	}
+	m.hear(l.Replies)
 	if f.cleared {
 		m.answer()
 		return
@@ -64,6 +65,7 @@ func (m *Machine) advance(f *follow, l *Lead) {
 	}
 	if commit := min(l.Commit, f.has); commit > f.commit {
 		m.saved.Copy = m.saved.Copy.Apply(m.saved.Journal[f.commit-f.trim : commit-f.trim])
+		m.obey(m.saved.Journal[f.commit-f.trim : commit-f.trim])
 		f.commit = commit
 		m.save()
 	}
@@ -85,7 +87,7 @@ func (m *Machine) answer() {
 	if f == nil || m.st.View == nil || f.session.View != m.st.View.ID {
 		return
 	}
-	a := &Follow{Begun: f.begun, Has: f.has, Trim: f.written, Cleared: f.cleared, Report: m.report, Lost: m.saved.Lost}
+	a := &Follow{Begun: f.begun, Has: f.has, Trim: f.written, Cleared: f.cleared, Report: m.report, Lost: m.saved.Lost, Asks: m.asks}
 	if !f.begun {
 		a.Copy, a.Journal = m.saved.Copy, m.saved.Journal
 	}

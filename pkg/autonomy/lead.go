@@ -21,6 +21,8 @@ type lead struct {
 	// starts has, for each group, the epoch above which this session's begin.
 	starts map[string]int64
 	number uint64
+	// replies are the answers to what members ask, by id.
+	replies map[string]Reply
 	// due says that there may be something to decide, look when to look although nothing happens; 0 for never.
 	due  bool
 	look time.Duration
@@ -32,8 +34,10 @@ type member struct {
 	at     Follow
 	// report is the newest.
 	report *Report
-	sent   time.Duration
-	told   bool // what it has to know has been sent since it last changed
+	// asks are what it asked last.
+	asks []Ask
+	sent time.Duration
+	told bool // what it has to know has been sent since it last changed
 }
 
 func (l *lead) end() int { return l.trim + len(l.log) }
@@ -57,6 +61,9 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 	m.at.Begun, m.at.Cleared = m.at.Begun || a.Begun, m.at.Cleared || a.Cleared
 	m.at.Has, m.at.Trim = max(m.at.Has, a.Has), max(m.at.Trim, a.Trim)
 	l.lost = l.lost || a.Lost
+	if m.asks = a.Asks; len(l.repliesTo(m)) > 0 {
+		m.told = false
+	}
 	if a.Report != nil && (m.report == nil || a.Report.Serial > m.report.Serial) {
 		m.report, l.due = a.Report, true
 	}
@@ -64,6 +71,7 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 
 // Tick lets time pass.
 func (m *Machine) Tick(now time.Duration) {
+	m.askOn(now)
 	view := m.st.View
 	if !m.st.Acting || view == nil || view.ID.Coordinator != m.cfg.Self {
 		m.lead = nil
@@ -91,7 +99,7 @@ func (m *Machine) open(now time.Duration) {
 	if m.follow != nil && m.follow.session.View == session.View {
 		session.Serial = max(session.Serial, m.follow.session.Serial+1)
 	}
-	m.lead = &lead{session: session, members: map[model.NodeID]*member{}, starts: map[string]int64{}}
+	m.lead = &lead{session: session, members: map[model.NodeID]*member{}, starts: map[string]int64{}, replies: map[string]Reply{}}
 	for _, o := range m.st.View.Members {
 		m.lead.members[o.ID] = &member{}
 	}
@@ -145,6 +153,11 @@ func (m *Machine) progress(now time.Duration) bool {
 	}
 	if l.commit == l.end() && len(l.log) == 0 && m.anyReaches() {
 		l.over = true
+		l.stir()
+		return true
+	}
+	if l.commit == l.end() && l.asking() && m.mayDecide(now) {
+		m.reply(now)
 		l.stir()
 		return true
 	}
@@ -234,7 +247,7 @@ func (l *lead) all(condition func(*member) bool) bool {
 
 // tell is what a member has to know.
 func (l *lead) tell(to *member) *Lead {
-	out := &Lead{Running: l.running, Commit: l.commit, Trim: l.trim, Over: l.over, Lost: l.lost}
+	out := &Lead{Running: l.running, Commit: l.commit, Trim: l.trim, Over: l.over, Lost: l.lost, Replies: l.repliesTo(to)}
 	switch {
 	case !l.running:
 	case !to.at.Begun:

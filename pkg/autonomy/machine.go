@@ -55,6 +55,9 @@ type Out struct {
 	// Save is nil when nothing has changed.
 	Save *State
 	Send []Envelope
+	// Replies answer what was asked here, Answered is what this node has answered as the coordinator.
+	Replies  []Reply
+	Answered []Answered
 	// Changed says that what the node goes by may have changed.
 	Changed bool
 }
@@ -72,7 +75,10 @@ type Machine struct {
 	follow  *follow
 	// unmerged says that the present view has a member with a journal that this node has not taken over.
 	unmerged bool
-	out      Out
+	// asks are what operators ask here, asked is when the coordinator was told last.
+	asks  []Ask
+	asked time.Duration
+	out   Out
 }
 
 // follow is a member's side of a session.

@@ -28,6 +28,9 @@ type world struct {
 	running  map[model.NodeID]int64
 	objects  *snapshot.Objects
 	serial   uint64
+	// replies are the answers to what was asked on a member; released is the epoch up to which every owner has let go.
+	replies  map[model.NodeID][]Reply
+	released int64
 }
 
 var names = map[model.NodeID]string{1: "a", 2: "b", 3: "c"}
@@ -36,14 +39,14 @@ func newWorld(t *testing.T, owner model.NodeID, epoch int64) *world {
 	t.Helper()
 	w := &world{
 		t: t, now: time.Hour, machines: map[model.NodeID]*Machine{}, disks: map[model.NodeID]*State{}, reaches: map[model.NodeID]bool{},
-		deaf: map[model.NodeID]bool{}, running: map[model.NodeID]int64{owner: epoch},
+		deaf: map[model.NodeID]bool{}, running: map[model.NodeID]int64{owner: epoch}, replies: map[model.NodeID][]Reply{},
 	}
 	w.record = quorum.NewRecord(1, 1, []model.NodeID{1, 2, 3})
 	cluster := &v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "demo", ResourceVersion: "5"}}
 	cluster.Spec.AllowedResourceTypes = []v1alpha1.AllowedResourceTypes{{Name: "all", Namespaces: []string{"*"}, Types: []string{"*"}}}
 	w.objects = &snapshot.Objects{Name: "demo", Cluster: cluster}
 	for id, name := range names {
-		n := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.NodeSpec{ClusterName: "demo"}}
+		n := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)}, Spec: v1alpha1.NodeSpec{ClusterName: "demo"}}
 		n.Status = v1alpha1.NodeStatus{ID: int32(id), Generation: 1, Joins: 1}
 		w.objects.Nodes = append(w.objects.Nodes, n)
 	}
@@ -103,7 +106,7 @@ func (w *world) pass(d time.Duration) {
 		for id, m := range w.machines {
 			w.serial++
 			m.Report(&Report{Serial: w.serial, Agent: &v1alpha1.AgentStatus{
-				NodeID: int32(id), Generation: 1, Groups: []v1alpha1.AgentGroup{{UID: "u", Epoch: w.running[id], Generation: 1}},
+				NodeID: int32(id), Generation: 1, Groups: []v1alpha1.AgentGroup{{UID: "u", Epoch: w.running[id], Generation: 1, Released: w.released}},
 			}})
 			m.Tick(w.now)
 			if w.reaches[id] {
@@ -122,6 +125,7 @@ func (w *world) carry() {
 			if out.Save != nil {
 				w.disks[id] = out.Save
 			}
+			w.replies[id] = append(w.replies[id], out.Replies...)
 			for _, e := range out.Send {
 				to := w.machines[e.To]
 				if to == nil || w.deaf[e.To] || w.deaf[id] {

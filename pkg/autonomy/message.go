@@ -36,6 +36,8 @@ type Lead struct {
 	Over bool `json:"over,omitempty"`
 	// Lost says that some member has been in a view with a journal that is in nobody's hands now.
 	Lost bool `json:"lost,omitempty"`
+	// Replies answer what was asked on the member, but for what was taken: that is among the entries.
+	Replies []Reply `json:"replies,omitempty"`
 }
 
 // Follow is a member's answer.
@@ -53,6 +55,8 @@ type Follow struct {
 	Cleared bool `json:"cleared,omitempty"`
 	// Report is what is on the member now.
 	Report *Report `json:"report,omitempty"`
+	// Asks are what operators ask on the member's host, until it has the answers.
+	Asks []Ask `json:"asks,omitempty"`
 }
 
 // Report is what a member's agent would write to the API server.

@@ -44,12 +44,17 @@ func (m *Machine) mayDecide(now time.Duration) bool {
 	switch {
 	case !m.cfg.Decides || !st.Acting || now >= st.ActingUntil || m.anyReaches() || now-m.reached < m.cfg.Wait && enforced(ruleWait):
 		return false
-	case !nodesSuffice(st.View.Has, st.Committed) || !nodesSuffice(st.View.Has, st.Tentative):
+	case m.needsWitness():
 		return false
 	case !enforced(ruleJoined):
 		return true
 	}
 	return m.lead.all(func(o *member) bool { return o.report != nil })
+}
+
+// needsWitness says that the view is quorate only by the vote of the witness (J3).
+func (m *Machine) needsWitness() bool {
+	return !nodesSuffice(m.st.View.Has, m.st.Committed) || !nodesSuffice(m.st.View.Has, m.st.Tentative)
 }
 
 // nodesSuffice says that the nodes have a majority under the record without the witness. No record asks for nothing.

@@ -121,6 +121,10 @@ func FuzzMessage(f *testing.F) {
 	for _, text := range []string{
 		`{"session":{"view":{"number":1}},"lead":{"from":-1}}`, `{"session":{"view":{"number":1}},"lead":{"copy":{"nodes":[null]}}}`,
 		`{"session":{"view":{"number":1}},"lead":{"entries":[{}]}}`, `{"session":{"view":{"number":1}},"follow":{"report":{}}}`,
+		`{"session":{"view":{"number":1}},"follow":{"asks":[{"id":"host-1","verb":"drain","name":"a","by":{"user":"root"}}]}}`,
+		`{"session":{"view":{"number":1}},"follow":{"asks":[{"id":"x/y"}]}}`, `{"session":{"view":{"number":1}},"lead":{"replies":[{"id":"host-1"}]}}`,
+		`{"session":{"view":{"number":1}},"lead":{"replies":[{"id":"host-1","explained":{"group":"demo/shop","nodes":[]}}]}}`,
+		`{"session":{"view":{"number":1}},"lead":{"entries":[{"request":{"id":"host-1","verb":"drain","changes":[{"field":"spec.availability"}]}}]}}`,
 		`{"session":{"view":{"number":1,"coordinator":2},"serial":3},"lead":{"running":true,"commit":2}}`, `null`, `[]`,
 	} {
 		f.Add([]byte(text))

@@ -83,7 +83,7 @@ func check(m *autonomy.Message) error {
 		if l.From < 0 || l.Commit < 0 || l.Trim < 0 {
 			return fmt.Errorf("positions %d, %d, %d: none may be negative", l.From, l.Commit, l.Trim)
 		}
-		return errors.Join(checkCopy(l.Copy), checkEntries(l.Entries))
+		return errors.Join(checkCopy(l.Copy), checkEntries(l.Entries), checkReplies(l.Replies))
 	default:
 		f := m.Follow
 		if f.Has < 0 || f.Trim < 0 {
@@ -92,14 +92,37 @@ func check(m *autonomy.Message) error {
 		if f.Report != nil && f.Report.Agent == nil {
 			return errors.New("the report says nothing of the agent")
 		}
-		return errors.Join(checkCopy(f.Copy), checkEntries(f.Journal))
+		return errors.Join(checkCopy(f.Copy), checkEntries(f.Journal), checkAsks(f.Asks))
 	}
+}
+
+// checkAsks bounds what a member may ask, and holds what the coordinator relies on.
+func checkAsks(asks []autonomy.Ask) error {
+	if len(asks) > autonomy.MaxAsks {
+		return fmt.Errorf("%d requests: a member asks at most %d at a time", len(asks), autonomy.MaxAsks)
+	}
+	for i := range asks {
+		if err := replica.CheckRequestID(asks[i].ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkReplies refuses an answer that says what only the journal may say.
+func checkReplies(replies []autonomy.Reply) error {
+	for i := range replies {
+		if r := &replies[i]; r.Entry != nil || (r.Refused == "") == (r.Explained == nil) {
+			return fmt.Errorf("the answer to %q is neither a refusal nor an explanation", r.ID)
+		}
+	}
+	return nil
 }
 
 func checkEntries(entries []replica.Entry) error {
 	for i := range entries {
-		if entries[i].Status == nil {
-			return fmt.Errorf("entry %s has no status", entries[i].ID)
+		if err := entries[i].Check(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -95,11 +95,11 @@ func (s *storedState) check() error {
 	}
 	for i := range s.Journal {
 		e := &s.Journal[i]
-		if e.Status == nil || e.UID == "" {
-			return fmt.Errorf("entry %s has no status or no uid", e.ID)
+		if err := e.Check(); err != nil {
+			return err
 		}
-		if a := e.Status.Assignment; a != nil && (a.Epoch < 0 || a.Epoch > int64(model.MaxEpoch)) {
-			return fmt.Errorf("entry %s has epoch %d, which is out of bounds", e.ID, a.Epoch)
+		if e.UID == "" {
+			return fmt.Errorf("entry %s has no uid", e.ID)
 		}
 	}
 	return nil

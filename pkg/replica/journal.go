@@ -40,7 +40,8 @@ func (i EntryID) String() string {
 		strconv.FormatUint(i.Session, 16) + "." + strconv.FormatUint(i.Number, 10)
 }
 
-// Entry is one change of a group's status that was made without the API server, to be written to it later.
+// Entry is one change of a group's status that was made without the API server, or what an operator asked for on a host meanwhile, to be
+// written to it later.
 type Entry struct {
 	ID EntryID `json:"id"`
 	// Time is when it was decided, by the coordinator's wall clock.
@@ -48,14 +49,33 @@ type Entry struct {
 	Namespace string    `json:"namespace"`
 	Name      string    `json:"name"`
 	UID       string    `json:"uid"`
-	// Status is the group's whole status after the change. Nothing changes what it points to.
-	Status *v1alpha1.ResourceGroupStatus `json:"status"`
+	// Status is the group's whole status after the change; nil with a Request. Nothing changes what it points to.
+	Status *v1alpha1.ResourceGroupStatus `json:"status,omitempty"`
+	// Request is what an operator asked for of the object, a Node or a group; nil for a change of status.
+	Request *Request `json:"request,omitempty"`
 	// Decided says that policy decided it; otherwise it only tells what was seen.
 	Decided bool `json:"decided,omitempty"`
 	// Move is the value of quorate.io/move-to that this change answers; empty for none.
 	Move string `json:"move,omitempty"`
 	// Events are what the change is worth.
 	Events []status.Event `json:"events,omitempty"`
+}
+
+// Check holds what every reader of an entry relies on.
+func (e *Entry) Check() error {
+	var err error
+	switch {
+	case (e.Status == nil) == (e.Request == nil):
+		err = errors.New("it needs exactly one of a status and a request")
+	case e.Request != nil:
+		err = e.Request.check()
+	case e.epoch() < 0 || e.epoch() > int64(model.MaxEpoch):
+		err = fmt.Errorf("epoch %d is out of bounds", e.epoch())
+	}
+	if err != nil {
+		return fmt.Errorf("entry %s: %w", e.ID, err)
+	}
+	return nil
 }
 
 // epoch is that of the assignment after the entry.
@@ -106,13 +126,17 @@ func (c *Copy) Apply(entries []Entry) *Copy {
 		return c
 	}
 	out := *c
-	out.Groups = slices.Clone(c.Groups)
+	out.Groups, out.Nodes = slices.Clone(c.Groups), slices.Clone(c.Nodes)
 	at := make(map[string]int, len(out.Groups))
 	for i, g := range out.Groups {
 		at[string(g.UID)] = i
 	}
 	for i := range entries {
 		e := &entries[i]
+		if e.Request != nil {
+			out.carry(e)
+			continue
+		}
 		n, found := at[e.UID]
 		if !found || e.Status == nil {
 			continue
@@ -154,7 +178,7 @@ func EpochOf(g *v1alpha1.ResourceGroup) int64 {
 }
 
 // Newest merges copies: the objects are those of the copy that has seen most of the API server, by resource version, the first of
-// equals; each group has the status of the latest assignment that any copy knows.
+// equals; each group has the status of the latest assignment that any copy knows, and what was asked for last on a host.
 func Newest(copies ...*Copy) *Copy {
 	var best *Copy
 	var seen uint64
@@ -167,7 +191,7 @@ func Newest(copies ...*Copy) *Copy {
 		return nil
 	}
 	out := *best
-	out.Groups = slices.Clone(best.Groups)
+	out.Groups, out.Nodes = slices.Clone(best.Groups), slices.Clone(best.Nodes)
 	at := make(map[string]int, len(out.Groups))
 	for i, g := range out.Groups {
 		at[string(g.UID)] = i
@@ -176,6 +200,7 @@ func Newest(copies ...*Copy) *Copy {
 		if c == nil || c == best {
 			continue
 		}
+		out.wishesOf(c)
 		for _, g := range c.Groups {
 			i, found := at[string(g.UID)]
 			if !found || !newer(g.Status.Assignment, out.Groups[i].Status.Assignment) {
@@ -269,8 +294,12 @@ func ReadPage(page []byte) ([]Entry, error) {
 		return nil, fmt.Errorf("%w: %w", errGarbledPage, err)
 	}
 	for i := range entries {
-		if e := &entries[i]; e.Status == nil || e.UID == "" || e.epoch() < 0 || e.epoch() > int64(model.MaxEpoch) {
-			return nil, fmt.Errorf("%w: entry %s has no status, no uid, or an epoch out of bounds", errGarbledPage, e.ID)
+		e := &entries[i]
+		if err := e.Check(); err != nil {
+			return nil, fmt.Errorf("%w: %w", errGarbledPage, err)
+		}
+		if e.UID == "" {
+			return nil, fmt.Errorf("%w: entry %s has no uid", errGarbledPage, e.ID)
 		}
 	}
 	return entries, nil

@@ -150,6 +150,8 @@ func TestManagerWritesNoSpec(t *testing.T) {
 		"annotation of ours": {object: group, patch: `{metadata: {annotations: {quorate.io/move-to: null}}}`},
 		"other annotation":   {object: group, patch: `{metadata: {annotations: {mine: null}}}`, want: []string{"only finalizers and annotations"}},
 		"label":              {object: group, patch: `{metadata: {labels: {a: c}}}`, want: []string{"only finalizers and annotations"}},
+		"group marked":       {object: group, patch: `{metadata: {annotations: {quorate.io/asked-on-host: "9.1.a.1/u"}}, spec: {desiredState: Offline, priority: 1000}}`, want: []string{"may not write a spec"}},
+		"node marked":        {object: node, patch: `{metadata: {annotations: {quorate.io/asked-on-host: "9.1.a.1/u"}}, spec: {votes: 0, availability: Drained}}`, want: []string{"may not write a spec"}},
 		"group spec":         {object: group, patch: `{spec: {desiredState: Offline}}`, want: []string{"may not write a spec"}},
 		"resource spec":      {object: resource, patch: `{spec: {desiredState: Offline}}`, want: []string{"may not write a spec"}},
 		"node spec":          {object: node, patch: `{spec: {votes: 0}}`, want: []string{"may not write a spec"}},
@@ -167,6 +169,11 @@ func TestManagerWritesNoSpec(t *testing.T) {
 			tc.try(t)
 		})
 	}
+	// What was asked for on a host is written with its mark, once.
+	change{by: m, object: group, patch: `{metadata: {annotations: {quorate.io/asked-on-host: "9.1.a.2/u"}}, spec: {desiredState: Offline}}`}.try(t)
+	change{by: m, object: group, patch: `{spec: {desiredState: Online}}`, want: []string{"may not write a spec"}}.try(t)
+	change{by: m, object: node, patch: `{metadata: {annotations: {quorate.io/asked-on-host: "9.1.a.3/u"}}, spec: {availability: Drained, failbackOnResume: None}}`}.try(t)
+	change{by: m, object: resource, patch: `{metadata: {annotations: {quorate.io/asked-on-host: "9.1.a.4/u"}}, spec: {desiredState: Offline}}`, want: []string{"may not write a spec"}}.try(t)
 	// The finalizer would keep the group for ever.
 	change{by: m, object: group, patch: `{metadata: {finalizers: null}}`}.try(t)
 	if err := m.Delete(t.Context(), group); err == nil {
