@@ -38,6 +38,9 @@ type KillReport = protocol.KillReport
 // Instant is a moment on the wall clock and on CLOCK_MONOTONIC, which the whole lab shares.
 type Instant = protocol.Instant
 
+// APIServerStatus is how one API server fares.
+type APIServerStatus = protocol.APIServerStatus
+
 // HostDown is the state of a host without power.
 const HostDown = protocol.HostDown
 
@@ -122,6 +125,9 @@ func complete(o *Options) error {
 	if o.Hosts < 1 || o.Hosts > 26 {
 		return fmt.Errorf("hosts: %d: use 1 to 26", o.Hosts)
 	}
+	if err := checkAPI(o); err != nil {
+		return err
+	}
 	var err error
 	for _, dir := range []struct {
 		value              *string
@@ -157,6 +163,21 @@ func complete(o *Options) error {
 		if _, err := os.Stat(filepath.Join(o.BinDir, name)); err != nil {
 			return fmt.Errorf("%w: build it with make build, or name another directory with --bin-dir", err)
 		}
+	}
+	return nil
+}
+
+// checkAPI checks where the API servers are to be.
+func checkAPI(o *Options) error {
+	switch {
+	case o.APIOnHosts == 0:
+		return nil
+	case o.NoControlPlane:
+		return errors.New("API servers on hosts, and none at all: choose one of --api-on-hosts and --no-api")
+	case o.APIOnHosts != 1 && o.APIOnHosts != 3:
+		return fmt.Errorf("API servers on hosts: %d: use 1 or 3; of an even number of etcd members one more is no help", o.APIOnHosts)
+	case o.APIOnHosts > o.Hosts:
+		return fmt.Errorf("API servers on hosts: %d, but there are only %d hosts", o.APIOnHosts, o.Hosts)
 	}
 	return nil
 }

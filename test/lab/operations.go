@@ -86,7 +86,8 @@ func (l *Lab) StartProcess(ctx context.Context, host, process string) error {
 // Link names what to cut, degrade or heal: between A and B on a network, in both directions unless OneWay (from A to B).
 type Link struct {
 	A string
-	// B is another host, "api", "client", or "all": all other hosts but the client, and with Network "all" the API server too.
+	// B is another host, "api" (where the API server has a host of its own), "client", or "all": all other hosts but the client, and
+	// with Network "all" that of the API server too.
 	B string
 	// Network is hb, lan, mgmt, "all-internal" (if empty) or "all".
 	Network string
@@ -140,10 +141,22 @@ func (l *Lab) HealAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// StopAPI stops the API server and etcd; their data stays. Clients are refused.
+// APIServers tells of each API server how it fares just now, in the order of the kubeconfig.
+func (l *Lab) APIServers(ctx context.Context) ([]APIServerStatus, error) {
+	var all []APIServerStatus
+	return all, l.call(ctx, "api/servers", struct{}{}, &all)
+}
+
+// LeadEtcd makes the etcd member of a host the leader, in a lab with several.
+func (l *Lab) LeadEtcd(ctx context.Context, host string) error {
+	return l.call(ctx, "api/lead", protocol.LeadRequest{Host: host}, nil)
+}
+
+// StopAPI stops all API servers with their etcds; their data stays. Clients are refused. A host that boots meanwhile leaves its part
+// stopped.
 func (l *Lab) StopAPI(ctx context.Context) error { return l.api(ctx, "stop") }
 
-// StartAPI starts them again and waits until the API server is ready.
+// StartAPI starts them again on every host that has power and waits until they are ready.
 func (l *Lab) StartAPI(ctx context.Context) error { return l.api(ctx, "start") }
 
 // FreezeAPI stops them where they are: clients wait.

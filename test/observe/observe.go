@@ -16,11 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/apiservers"
 )
 
 // poll is how often a condition is looked at while it is waited for.
@@ -33,13 +33,14 @@ type Cluster struct {
 	Namespace string
 }
 
-// New opens the cluster of a kubeconfig; groups are looked for in the namespace.
+// New opens the cluster of a kubeconfig, through all of the servers that it names (package apiservers); groups are looked for in the
+// namespace.
 func New(kubeconfig, namespace string) (*Cluster, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	servers, err := apiservers.Load(kubeconfig, nil)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+		return nil, err
 	}
-	return NewForConfig(config, namespace)
+	return NewForConfig(servers.Config(), namespace)
 }
 
 // NewForConfig is New for a client configuration.

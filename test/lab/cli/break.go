@@ -44,7 +44,7 @@ func (f *flags) onHost(use, short string, do func(*lab.Lab, context.Context, str
 }
 
 func processCommand(f *flags) *cobra.Command {
-	c := &cobra.Command{Use: "process", Short: "Stop, start or kill the agent or manager of a host"}
+	c := &cobra.Command{Use: "process", Short: "Stop, start or kill the agent or manager of a host, or its etcd or kube-apiserver"}
 	for _, op := range []struct {
 		verb, short string
 		do          func(*lab.Lab, context.Context, string, string) error
@@ -65,7 +65,7 @@ func netCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{
 		Use: "net", Short: "Cut, degrade and heal links between hosts",
 		Long: `Cut, degrade and heal links between hosts. B is another host, api, client, or all: all other hosts but the client, and with
---network all the API server too.`,
+--network all the host of the API server too, if it has one of its own.`,
 	}
 	for _, op := range []struct{ verb, short, loss string }{
 		{"cut", "Drop every packet between A and B", "100%"},
@@ -171,13 +171,13 @@ func parseDisk(text string) (int, error) {
 }
 
 func apiCommand(f *flags) *cobra.Command {
-	c := &cobra.Command{Use: "api", Short: "Stop, start, freeze and thaw the API server"}
+	c := &cobra.Command{Use: "api", Short: "Stop, start, freeze and thaw the API servers, and move etcd's leader"}
 	for _, op := range []struct {
 		verb, short string
 		do          func(*lab.Lab, context.Context) error
 	}{
-		{"stop", "Stop the API server and etcd: connections are refused", (*lab.Lab).StopAPI},
-		{"start", "Start them again and wait until the API server is ready", (*lab.Lab).StartAPI},
+		{"stop", "Stop all API servers and etcds: connections are refused", (*lab.Lab).StopAPI},
+		{"start", "Start them again, on hosts that have power, and wait until they are ready", (*lab.Lab).StartAPI},
 		{"freeze", "Stop them where they are: requests wait", (*lab.Lab).FreezeAPI},
 		{"thaw", "Let them go on", (*lab.Lab).ThawAPI},
 	} {
@@ -185,5 +185,6 @@ func apiCommand(f *flags) *cobra.Command {
 			return op.do(l, c.Context())
 		}))
 	}
+	c.AddCommand(f.onHost("lead HOST", "Make the etcd member of a host the leader (up --api-on-hosts 3)", (*lab.Lab).LeadEtcd))
 	return c
 }

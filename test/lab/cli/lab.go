@@ -38,7 +38,8 @@ func upCommand(f *flags) *cobra.Command {
 	}
 	fs := c.Flags()
 	fs.IntVar(&o.Hosts, "hosts", 3, "how many hosts: node-a, node-b, ... (1 to 26)")
-	fs.IntVar(&o.Managers, "managers", 2, "how many of the first hosts run a manager (-1 for none)")
+	fs.IntVar(&o.APIOnHosts, "api-on-hosts", 0, "1 or 3: run an API server and etcd on the first hosts, which die with them (0: on a host of their own)")
+	fs.IntVar(&o.Managers, "managers", 0, "how many of the first hosts run a manager (-1 for none; 0: 2, or as many as --api-on-hosts)")
 	fs.StringVar(&o.Manifests, "manifests", "", "file or directory that the operator applies at the end")
 	fs.StringVar(&o.BinDir, "bin-dir", "", "directory of the binaries (default $QUORATE_BIN, else bin of the checkout)")
 	fs.StringVar(&o.ControlPlane, "controlplane-dir", "", "directory of etcd, kube-apiserver, kubectl (default $KUBEBUILDER_ASSETS, else bin/controlplane)")
@@ -105,6 +106,9 @@ func statusCommand(f *flags) *cobra.Command {
 	c := f.simple("status", "Show hosts, processes, network faults, disks and the API server", cobra.NoArgs,
 		func(c *cobra.Command, l *lab.Lab, _ []string) error {
 			s, err := l.Status(c.Context())
+			if err == nil {
+				s.Servers, err = l.APIServers(c.Context())
+			}
 			if err != nil {
 				return err
 			}
@@ -115,7 +119,11 @@ func statusCommand(f *flags) *cobra.Command {
 }
 
 func printStatus(out io.Writer, s *lab.Status) {
-	fmt.Fprintf(out, "lab %s, up since %s, API server %s %s\n\n", s.Name, s.Started.Format(time.TimeOnly), s.API, s.Server)
+	api := fmt.Sprintf("API server %s %s", s.API, s.Server)
+	if s.APIOnHosts > 0 {
+		api = fmt.Sprintf("API servers %s, %s", s.API, serversReady(s.Servers))
+	}
+	fmt.Fprintf(out, "lab %s, up since %s, %s\n\n", s.Name, s.Started.Format(time.TimeOnly), api)
 	w := tabwriter.NewWriter(out, 0, 4, 3, ' ', 0)
 	fmt.Fprintln(w, "HOST\tSTATE\tBOOTS\tPROCESSES\tPATHS\tADDRESSES")
 	for _, h := range s.Hosts {
@@ -138,6 +146,16 @@ func printStatus(out io.Writer, s *lab.Status) {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, h.State, h.Boots,
 			dash(processes), dash(paths), strings.Join(h.Addresses, " "))
 	}
+	if s.APIOnHosts > 0 {
+		fmt.Fprintln(w, "\nAPI SERVER ON\tREADY\tETCD\tURL\tPROBLEM")
+		for _, server := range s.Servers {
+			role := "-"
+			if server.LeadsEtcd {
+				role = "leader"
+			}
+			fmt.Fprintf(w, "%s\t%t\t%s\t%s\t%s\n", server.Host, server.Ready, role, server.Server, dash([]string{server.Problem}))
+		}
+	}
 	fmt.Fprintln(w, "\nDISK\tREGISTERED\tHOLDER\tTYPE\tFILE")
 	for _, d := range s.Disks {
 		var registered []string
@@ -156,6 +174,17 @@ func printStatus(out io.Writer, s *lab.Status) {
 	for _, cable := range s.Pulled {
 		fmt.Fprintf(out, "%s: the cable to %s is pulled\n", cable.Host, cable.Network)
 	}
+}
+
+// serversReady tells how many API servers serve.
+func serversReady(all []lab.APIServerStatus) string {
+	ready := 0
+	for _, s := range all {
+		if s.Ready {
+			ready++
+		}
+	}
+	return fmt.Sprintf("%d of %d ready", ready, len(all))
 }
 
 // diskLabel names the n-th path of a host, from 0.

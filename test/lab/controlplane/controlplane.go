@@ -1,209 +1,160 @@
-// Package controlplane runs a real etcd and kube-apiserver on the lab's API host, with client certificates, RBAC and admission on.
+// Package controlplane runs real etcds and kube-apiservers, with client certificates, RBAC and admission on: one of each on a host of their
+// own, or on hosts of the cluster, where they die with their host.
 package controlplane
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/quorate/quorate/test/lab/host"
 	"github.com/quorate/quorate/test/lab/pki"
 )
 
-// Address is where hosts reach the API server, on the management network; Port is its port.
-const (
-	Address = "10.77.3.1"
-	Port    = "6443"
-)
-
-// Names of the processes on the API host.
-const (
-	Etcd      = "etcd"
-	APIServer = "kube-apiserver"
-)
-
-// Where the API host finds binaries and keys.
-const (
-	assets = "/opt/quorate/controlplane"
-	keys   = "/opt/quorate/keys"
-)
-
-// Server is the API server's URL on the management network.
-func Server() string { return "https://" + net.JoinHostPort(Address, Port) }
+// Port is that of every API server.
+const Port = "6443"
 
 // admin is only for the lab's own set-up: kinds, roles and policies. Nobody else is a member of system:masters.
 var admin = pki.Identity{User: "lab-setup", Groups: []string{"system:masters"}}
 
-// ControlPlane knows how to run and reach the API server.
-type ControlPlane struct {
-	keyDir, assetDir string
-	binaries         map[string]string // by name: the files that the links in assetDir lead to
-	client           *http.Client
+// Server is a host with an API server and an etcd member.
+type Server struct {
+	// Host is its name, IP its address on the management network.
+	Host, IP string
 }
 
-// New writes keys and certificates into keyDir and checks that assetDir holds the binaries.
-func New(authority *pki.Authority, assetDir, keyDir string) (*ControlPlane, error) {
-	binaries := map[string]string{}
+// URL is where hosts reach the API server.
+func (s *Server) URL() string { return s.url(Port) }
+
+// ControlPlane knows how to run and reach the API servers.
+type ControlPlane struct {
+	dir, assetDir string
+	onHosts       bool
+	servers       []Server
+	binaries      map[string]string // by name: the files that the links in assetDir lead to
+	api, etcd     *http.Client
+}
+
+// New writes keys, certificates and the kubeconfig for the set-up into dir and checks that assetDir holds the binaries. With onHosts the
+// servers are on hosts that die, and their etcds are members of one cluster.
+func New(authority *pki.Authority, assetDir, dir string, servers []Server, onHosts bool) (*ControlPlane, error) {
+	c := &ControlPlane{dir: dir, assetDir: assetDir, onHosts: onHosts, servers: servers, binaries: map[string]string{}}
 	for _, name := range []string{Etcd, APIServer, "kubectl"} {
 		path, err := filepath.EvalSymlinks(filepath.Join(assetDir, name))
 		if err != nil {
 			return nil, fmt.Errorf("control plane: %w: build it with make controlplane", err)
 		}
-		binaries[name] = path
+		c.binaries[name] = path
 	}
-	server, err := authority.Server("kube-apiserver", Address, "127.0.0.1", "::1", "localhost", "kubernetes.default.svc")
+	// Who may speak to etcd may do anything, so its certificates are not of the API's authority.
+	etcdAuthority, err := pki.NewAuthority("quorate-lab-etcd")
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := pki.ServiceAccountKey()
-	if err != nil {
+	if err := c.writeKeys(authority, etcdAuthority); err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{
-		"ca.crt": authority.PEM(), "apiserver.crt": server.Cert, "apiserver.key": server.Key, "sa.key": tokens,
-	}
-	if err := os.MkdirAll(keyDir, 0o700); err != nil {
-		return nil, fmt.Errorf("control plane: %w", err)
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(keyDir, name), content, 0o600); err != nil {
-			return nil, fmt.Errorf("control plane: %w", err)
-		}
-	}
-	c := &ControlPlane{keyDir: keyDir, assetDir: assetDir, binaries: binaries}
-	if err := authority.WriteKubeconfig(c.AdminKubeconfig(), Server(), admin); err != nil {
+	if err := authority.WriteKubeconfig(c.AdminKubeconfig(), c.URLs(""), admin); err != nil {
 		return nil, err
 	}
-	return c, c.makeClient(authority)
+	if c.api, err = newClient(authority, admin); err != nil {
+		return nil, err
+	}
+	c.etcd, err = newClient(etcdAuthority, admin)
+	return c, err
 }
 
-func (c *ControlPlane) makeClient(authority *pki.Authority) error {
-	pair, err := authority.Client(admin)
+// writeKeys writes what the servers need. All have the same certificate, which names each of them.
+func (c *ControlPlane) writeKeys(authority, etcdAuthority *pki.Authority) error {
+	names := []string{"127.0.0.1", "::1", "localhost"}
+	for _, s := range c.servers {
+		names = append(names, s.IP)
+	}
+	server, err := authority.Server("kube-apiserver", append(names, "kubernetes.default.svc")...)
 	if err != nil {
 		return err
 	}
+	member, err := etcdAuthority.Peer("etcd", names...)
+	if err != nil {
+		return err
+	}
+	tokens, err := pki.ServiceAccountKey()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{
+		"ca.crt": authority.PEM(), "apiserver.crt": server.Cert, "apiserver.key": server.Key, "sa.key": tokens,
+		"etcd-ca.crt": etcdAuthority.PEM(), "etcd.crt": member.Cert, "etcd.key": member.Key,
+	}
+	if err := os.MkdirAll(c.keyDir(), 0o700); err != nil {
+		return fmt.Errorf("control plane: %w", err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(c.keyDir(), name), content, 0o600); err != nil {
+			return fmt.Errorf("control plane: %w", err)
+		}
+	}
+	return nil
+}
+
+// newClient makes the client of an identity.
+func newClient(authority *pki.Authority, id pki.Identity) (*http.Client, error) {
+	pair, err := authority.Client(id)
+	if err != nil {
+		return nil, err
+	}
 	cert, err := tls.X509KeyPair(pair.Cert, pair.Key)
 	if err != nil {
-		return fmt.Errorf("control plane: %w", err)
+		return nil, fmt.Errorf("control plane: %w", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority.PEM())
-	c.client = &http.Client{
+	return &http.Client{
 		Timeout: time.Second,
 		Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12},
 			// Every question is asked anew: a connection that outlived the server's end would tell nothing.
 			DisableKeepAlives: true,
 		},
-	}
-	return nil
+	}, nil
 }
 
+// keyDir is what the servers see of the keys.
+func (c *ControlPlane) keyDir() string { return filepath.Join(c.dir, "keys") }
+
 // AdminKubeconfig is for the lab's own set-up.
-func (c *ControlPlane) AdminKubeconfig() string { return filepath.Join(c.keyDir, "admin.kubeconfig") }
+func (c *ControlPlane) AdminKubeconfig() string { return filepath.Join(c.dir, "admin.kubeconfig") }
 
 // Kubectl is the path of kubectl.
 func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assetDir, "kubectl") }
 
-// Binds are what the API host needs to see of the machine.
-func (c *ControlPlane) Binds() []host.Bind {
-	return []host.Bind{
-		{Source: c.keyDir, Target: keys, ReadOnly: true},
-		{Source: c.binaries[Etcd], Target: assets + "/" + Etcd, ReadOnly: true},
-		{Source: c.binaries[APIServer], Target: assets + "/" + APIServer, ReadOnly: true},
-	}
-}
+// OnHosts says that the servers are on hosts that die.
+func (c *ControlPlane) OnHosts() bool { return c.onHosts }
 
-// Processes are what the API host runs. They start when [ControlPlane.Start] says so, and are not restarted.
-func (c *ControlPlane) Processes() []host.Process {
-	key := func(name string) string { return filepath.Join(keys, name) }
-	return []host.Process{
-		{Name: Etcd, Args: []string{
-			assets + "/etcd", "--data-dir=/run/etcd", "--unsafe-no-fsync", "--log-level=error",
-			"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
-			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-			"--initial-cluster=default=http://127.0.0.1:2380",
-		}},
-		{Name: APIServer, Args: []string{
-			assets + "/kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
-			"--bind-address=0.0.0.0", "--advertise-address=" + Address, "--secure-port=" + Port,
-			"--tls-cert-file=" + key("apiserver.crt"), "--tls-private-key-file=" + key("apiserver.key"), "--cert-dir=/run/apiserver",
-			"--client-ca-file=" + key("ca.crt"), "--authorization-mode=RBAC", "--anonymous-auth=false",
-			"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + key("sa.key"),
-			"--service-account-signing-key-file=" + key("sa.key"),
-			"--service-cluster-ip-range=10.96.0.0/24", "--allow-privileged=true", "--endpoint-reconciler-type=none",
-			"--profiling=false", "--v=1",
-		}},
-	}
-}
+// Servers are the hosts with an API server, in order.
+func (c *ControlPlane) Servers() []Server { return c.servers }
 
-// Start starts etcd, waits for it, starts the API server and waits until it is ready.
-func (c *ControlPlane) Start(ctx context.Context, m *host.Machine) error {
-	if err := m.StartProcess(Etcd); err != nil {
-		return err
-	}
-	if err := m.StartProcess(APIServer); err != nil {
-		return err
-	}
-	return c.WaitReady(ctx, m)
-}
-
-// WaitReady waits until the API server says that it is ready. It gives up when one of the processes ends.
-func (c *ControlPlane) WaitReady(ctx context.Context, m *host.Machine) error {
-	var last error
-	for {
-		if last = c.Ready(ctx); last == nil {
-			return nil
+// URLs are where hosts reach the API servers; a host that has one names its own first.
+func (c *ControlPlane) URLs(host string) []string {
+	var urls []string
+	for _, s := range c.servers {
+		if s.Host == host {
+			urls = append([]string{s.URL()}, urls...)
+			continue
 		}
-		for _, p := range m.Processes() {
-			if p.Wanted && p.PID == 0 {
-				return fmt.Errorf("%s ended (%s): see its log", p.Name, p.LastExit)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the API server is not ready: %w", last)
-		case <-time.After(20 * time.Millisecond):
-		}
+		urls = append(urls, s.URL())
 	}
+	return urls
 }
 
-// Ready asks the API server whether it is ready.
-func (c *ControlPlane) Ready(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, Server()+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	answer, err := c.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
-	if err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", answer.Status, body)
+func (c *ControlPlane) server(host string) *Server {
+	for i := range c.servers {
+		if c.servers[i].Host == host {
+			return &c.servers[i]
+		}
 	}
 	return nil
-}
-
-// Stop stops the API server, then etcd: in the other order the API server would not end.
-func (c *ControlPlane) Stop(ctx context.Context, m *host.Machine) error {
-	var errs []error
-	for _, name := range []string{APIServer, Etcd} {
-		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-		errs = append(errs, m.StopProcess(limited, name))
-		cancel()
-	}
-	return errors.Join(errs...)
 }

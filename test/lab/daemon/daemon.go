@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,8 +23,8 @@ import (
 // Command is the hidden subcommand of the lab's binary that runs [Main].
 const Command = "internal-daemon"
 
-// ListenerFD is the file descriptor of the listening socket, made outside of the daemon's network namespace, whose connections are
-// forwarded to the API server.
+// ListenerFD is the first file descriptor of the listening sockets, made outside of the daemon's network namespace, one for each API server,
+// whose connections are forwarded to it.
 const ListenerFD = 3
 
 // Daemon is a running lab.
@@ -33,7 +32,7 @@ type Daemon struct {
 	layout  protocol.Layout
 	options protocol.Options
 	started time.Time
-	server  string // the API server's URL from outside
+	outside []string // the API servers' URLs from outside, in the order of their hosts
 
 	group     cgroup.Group
 	sw        *network.Switch
@@ -43,8 +42,10 @@ type Daemon struct {
 	hosts     []*hostState
 	story     *story
 	recordMu  sync.Mutex
-	apiMu     sync.Mutex
-	apiState  protocol.APIState
+	// apiOp makes operations on the API servers happen one after another.
+	apiOp    sync.Mutex
+	apiMu    sync.Mutex
+	apiState protocol.APIState
 	// end is closed when someone asked for the end of the lab.
 	end     chan struct{}
 	endOnce sync.Once
@@ -55,7 +56,6 @@ func Main(name string) error {
 	if os.Getpid() != 1 {
 		return errors.New("the lab's daemon must be the first process of its own namespaces: use quorate-lab up")
 	}
-	unix.CloseOnExec(ListenerFD)
 	layout, err := protocol.NewLayout(name)
 	if err != nil {
 		return err
@@ -67,6 +67,9 @@ func Main(name string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("options of the lab: %w", err)
+	}
+	for i := range d.options.APIServers() {
+		unix.CloseOnExec(ListenerFD + i)
 	}
 	if err := ownMounts(); err != nil {
 		return err
@@ -132,12 +135,7 @@ func (d *Daemon) up(ctx context.Context) error {
 	if err := d.serveBMC(); err != nil {
 		return err
 	}
-	apiReady := d.startControlPlane(ctx)
-	if err := d.powerOnAll(ctx); err != nil {
-		return err
-	}
-	d.story.say("%d hosts and the client have power", d.options.Hosts)
-	if err := <-apiReady; err != nil {
+	if err := d.powerOnWithAPI(ctx); err != nil {
 		return err
 	}
 	if err := d.installSystem(ctx); err != nil {
@@ -158,18 +156,26 @@ func (d *Daemon) writeIdentities() error {
 	if d.authority, err = pki.NewAuthority("quorate-lab-" + d.options.Name); err != nil {
 		return err
 	}
-	d.cp, err = controlplane.New(d.authority, d.options.ControlPlane, filepath.Join(d.layout.Host(protocol.API), "keys"))
+	var servers []controlplane.Server
+	for _, h := range d.hosts {
+		if h.server {
+			servers = append(servers, controlplane.Server{Host: h.name, IP: network.ManagementAddress(h.number)})
+		}
+	}
+	d.cp, err = controlplane.New(d.authority, d.options.ControlPlane, d.layout.Host("controlplane"), servers, d.options.APIOnHosts > 0)
 	if err != nil {
 		return err
 	}
-	listener := os.NewFile(ListenerFD, "listener")
-	defer listener.Close()
-	outside, err := net.FileListener(listener)
-	if err != nil {
-		return fmt.Errorf("forward to the API server: %w", err)
+	for i, s := range servers {
+		listener := os.NewFile(uintptr(ListenerFD+i), "listener")
+		outside, err := net.FileListener(listener)
+		listener.Close()
+		if err != nil {
+			return fmt.Errorf("forward to the API server of %s: %w", s.Host, err)
+		}
+		d.outside = append(d.outside, "https://"+outside.Addr().String())
+		go forward(outside, net.JoinHostPort(s.IP, controlplane.Port))
 	}
-	d.server = "https://" + outside.Addr().String()
-	go forward(outside, net.JoinHostPort(controlplane.Address, controlplane.Port))
 	return d.writeKubeconfigs()
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type hostState struct {
 	networks []string
 	node     bool // runs an agent and reaches the disks
 	manager  bool
+	server   bool // runs an API server and etcd
 
 	// op makes power on, kill, freeze and thaw of one host happen one after another.
 	op sync.Mutex
@@ -49,12 +51,15 @@ const (
 
 // planHosts decides which hosts there are.
 func (d *Daemon) planHosts() {
-	if !d.options.NoControlPlane {
-		d.hosts = append(d.hosts, &hostState{name: protocol.API, number: apiNumber, networks: []string{network.Management}})
+	if d.options.APIServers() > 0 && d.options.APIOnHosts == 0 {
+		d.hosts = append(d.hosts, &hostState{name: protocol.API, number: apiNumber, networks: []string{network.Management}, server: true})
 	}
 	d.hosts = append(d.hosts, &hostState{name: protocol.Client, number: clientNumber, networks: []string{"lan"}})
 	for n := range d.options.Hosts {
-		h := &hostState{name: fmt.Sprintf("node-%c", 'a'+n), number: firstNode + n, node: true, manager: n < d.options.Managers}
+		h := &hostState{
+			name: fmt.Sprintf("node-%c", 'a'+n), number: firstNode + n, node: true, manager: n < d.options.Managers,
+			server: n < d.options.APIOnHosts && !d.options.NoControlPlane,
+		}
 		for _, each := range network.Networks() {
 			h.networks = append(h.networks, each.Name)
 		}
@@ -67,6 +72,9 @@ func (d *Daemon) host(name string) (*hostState, error) {
 		if h.name == name {
 			return h, nil
 		}
+	}
+	if name == protocol.API && d.options.APIOnHosts > 0 {
+		return nil, fmt.Errorf("the API servers of this lab have no host of their own: they are on %s", strings.Join(d.serverNames(), ", "))
 	}
 	return nil, fmt.Errorf("no host %q in this lab: there are node-a to node-%c and %s", name, 'a'+d.options.Hosts-1, protocol.Client)
 }

@@ -36,6 +36,8 @@ func (d *Daemon) serve(listener net.Listener) {
 	mux.HandleFunc("POST /api", handle(func(ctx context.Context, r protocol.APIRequest) (struct{}, error) {
 		return struct{}{}, d.apiOperation(ctx, r.Op)
 	}))
+	mux.HandleFunc("POST /api/servers", handle(d.serveServers))
+	mux.HandleFunc("POST /api/lead", handle(d.serveLead))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	_ = server.Serve(listener) // ends with the process
 }

@@ -41,9 +41,10 @@ func (d *Daemon) spec(h *hostState, bootID string) (host.Spec, error) {
 	if err := bind(d.options.BinDir, binDir, true); err != nil {
 		return spec, err
 	}
-	if h.name == protocol.API {
+	if h.server {
 		spec.Binds = append(spec.Binds, d.cp.Binds()...)
-		spec.Processes = d.cp.Processes()
+		// A host that boots while the API is stopped leaves its part stopped.
+		spec.Processes = d.cp.Processes(h.name, d.api() != protocol.APIStopped)
 	}
 	if !h.node {
 		return spec, nil
@@ -52,6 +53,13 @@ func (d *Daemon) spec(h *hostState, bootID string) (host.Spec, error) {
 		return spec, err
 	}
 	own := d.layout.Host(h.name)
+	if h.server {
+		etcd := controlplane.DataBind(filepath.Join(own, "etcd"))
+		if err := os.MkdirAll(etcd.Source, 0o700); err != nil {
+			return spec, fmt.Errorf("host %s: %w", h.name, err)
+		}
+		spec.Binds = append(spec.Binds, etcd)
+	}
 	if err := bind(filepath.Join(own, "disk"), stateDir, false); err != nil {
 		return spec, err
 	}
@@ -66,7 +74,7 @@ func (d *Daemon) spec(h *hostState, bootID string) (host.Spec, error) {
 	// The mount is there already; making its directory would only ask the array.
 	spec.Binds = append(spec.Binds, host.Bind{Source: filepath.Join(own, "array"), Target: arrayDir})
 	if !d.options.NoAgents && !d.options.NoControlPlane {
-		spec.Processes = d.daemons(h)
+		spec.Processes = append(spec.Processes, d.daemons(h)...)
 	}
 	return spec, nil
 }
@@ -95,25 +103,24 @@ func (d *Daemon) numbers() map[string]int {
 	return numbers
 }
 
-// writeKubeconfigs gives the operator, each agent and each manager a kubeconfig with its own certificate.
+// writeKubeconfigs gives the operator, each agent and each manager a kubeconfig with its own certificate. Each names all API servers, a host's
+// own first.
 func (d *Daemon) writeKubeconfigs() error {
-	if err := d.authority.WriteKubeconfig(d.layout.Kubeconfig(), d.server, install.Operator()); err != nil {
+	if err := d.authority.WriteKubeconfig(d.layout.Kubeconfig(), d.outside, install.Operator()); err != nil {
 		return err
 	}
 	for _, h := range d.hosts {
 		if !h.node {
 			continue
 		}
-		etc := filepath.Join(d.layout.Host(h.name), "etc")
-		err := d.authority.WriteKubeconfig(filepath.Join(etc, "agent.kubeconfig"), controlplane.Server(), install.Agent(h.name))
-		if err != nil {
+		etc, servers := filepath.Join(d.layout.Host(h.name), "etc"), d.cp.URLs(h.name)
+		if err := d.authority.WriteKubeconfig(filepath.Join(etc, "agent.kubeconfig"), servers, install.Agent(h.name)); err != nil {
 			return err
 		}
 		if !h.manager {
 			continue
 		}
-		err = d.authority.WriteKubeconfig(filepath.Join(etc, "manager.kubeconfig"), controlplane.Server(), install.Manager())
-		if err != nil {
+		if err := d.authority.WriteKubeconfig(filepath.Join(etc, "manager.kubeconfig"), servers, install.Manager()); err != nil {
 			return err
 		}
 	}

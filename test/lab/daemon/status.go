@@ -11,11 +11,14 @@ import (
 // status tells what there is to know. While the lab comes up, that is little.
 func (d *Daemon) status() protocol.Status {
 	s := protocol.Status{
-		Name: d.options.Name, Up: d.story.done(), Started: d.started, API: d.api(), Server: d.server,
+		Name: d.options.Name, Up: d.story.done(), Started: d.started, API: d.api(), APIOnHosts: d.options.APIOnHosts,
 		Hosts: []protocol.HostStatus{}, Faults: []network.Fault{}, Disks: []protocol.DiskStatus{},
 	}
 	if !s.Up {
 		return s
+	}
+	if len(d.outside) > 0 {
+		s.Server = d.outside[0]
 	}
 	if !d.options.NoControlPlane {
 		s.Kubeconfig = d.layout.Kubeconfig()

@@ -81,16 +81,15 @@ func Main(name string) error {
 }
 
 func run(layout protocol.Layout) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listeners, err := listen(layout)
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}()
 	if err != nil {
-		return fmt.Errorf("listen for the API server: %w", err)
+		return err
 	}
-	defer listener.Close()
-	file, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		return fmt.Errorf("listen for the API server: %w", err)
-	}
-	defer file.Close()
 	root, err := cgroup.Root()
 	if err != nil {
 		return err
@@ -108,7 +107,7 @@ func run(layout protocol.Layout) error {
 	cmd.Args[0] = "quorate-lab"
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{file}
+	cmd.ExtraFiles = listeners
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL, UseCgroupFD: true, CgroupFD: int(dir.Fd()),
@@ -117,6 +116,32 @@ func run(layout protocol.Layout) error {
 		return fmt.Errorf("the lab's daemon: %w", err)
 	}
 	return nil
+}
+
+// listen makes a listening socket for each API server, in the machine's own network.
+func listen(layout protocol.Layout) ([]*os.File, error) {
+	var o protocol.Options
+	content, err := os.ReadFile(layout.OptionsFile())
+	if err == nil {
+		err = json.Unmarshal(content, &o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("options of the lab: %w", err)
+	}
+	var files []*os.File
+	for range o.APIServers() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return files, fmt.Errorf("listen for the API server: %w", err)
+		}
+		file, err := listener.(*net.TCPListener).File()
+		listener.Close()
+		if err != nil {
+			return files, fmt.Errorf("listen for the API server: %w", err)
+		}
+		files = append(files, file)
+	}
+	return files, nil
 }
 
 // KillDaemon kills everything of the lab at once. Its keeper then cleans up, or [Clean] does.

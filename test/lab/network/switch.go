@@ -32,12 +32,15 @@ func Networks() []Network {
 	return []Network{
 		{Name: "hb", IPv4: "10.77.1.", Internal: true},
 		{Name: "lan", IPv4: "10.77.2.", IPv6: "fd77:2::", Internal: true},
-		{Name: Management, IPv4: "10.77.3."},
+		{Name: Management, IPv4: managementIPv4},
 	}
 }
 
-// Management is the network of the API server.
-const Management = "mgmt"
+// Management is the network of the API servers.
+const (
+	Management     = "mgmt"
+	managementIPv4 = "10.77.3."
+)
 
 // Addresses returns the addresses with prefix length of the host of a number on the network.
 func (n Network) Addresses(number int) []string {
@@ -47,6 +50,9 @@ func (n Network) Addresses(number int) []string {
 	}
 	return addresses
 }
+
+// ManagementAddress is the address of the host of a number on the management network.
+func ManagementAddress(number int) string { return fmt.Sprintf("%s%d", managementIPv4, number) }
 
 // Interface is the name of a host's interface on the network.
 func (n Network) Interface() string { return n.Name + "0" }
@@ -282,7 +288,7 @@ func HostsFile(numbers map[string]int, managementOnly string) string {
 	for name, number := range numbers {
 		prefix := "10.77.2."
 		if name == managementOnly {
-			prefix = "10.77.3."
+			prefix = managementIPv4
 		}
 		fmt.Fprintf(&b, "%s%d %s\n", prefix, number, name)
 	}

@@ -10,15 +10,16 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // validity is how long certificates last; a lab does not live that long.
@@ -77,8 +78,17 @@ func newTemplate(subject pkix.Name) *x509.Certificate {
 
 // Server signs a server's certificate for addresses and names.
 func (a *Authority) Server(name string, hosts ...string) (Pair, error) {
+	return a.server(name, hosts, x509.ExtKeyUsageServerAuth)
+}
+
+// Peer signs the certificate of one that serves its peers and calls them, for addresses and names.
+func (a *Authority) Peer(name string, hosts ...string) (Pair, error) {
+	return a.server(name, hosts, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+}
+
+func (a *Authority) server(name string, hosts []string, usage ...x509.ExtKeyUsage) (Pair, error) {
 	template := newTemplate(pkix.Name{CommonName: name})
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.ExtKeyUsage = usage
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
@@ -131,39 +141,33 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// WriteKubeconfig writes a kubeconfig with its own client certificate; only root may read it.
-func (a *Authority) WriteKubeconfig(path, server string, id Identity) error {
+// Context is the name of the current context in kubeconfigs, and of its cluster. Further servers of the same API are "lab/2" and so on, as
+// pkg/apiservers wants them; each is a context too, for kubectl, which uses one server only.
+const Context = "lab"
+
+// WriteKubeconfig writes a kubeconfig for the servers of one API, the preferred one first, with a client certificate of its own; only root may
+// read it.
+func (a *Authority) WriteKubeconfig(path string, servers []string, id Identity) error {
 	pair, err := a.Client(id)
 	if err != nil {
 		return err
 	}
-	b64 := base64.StdEncoding.EncodeToString
-	content := strings.NewReplacer(
-		"SERVER", server, "CA_DATA", b64(a.pem), "CERT_DATA", b64(pair.Cert), "KEY_DATA", b64(pair.Key), "USER", id.User,
-	).Replace(kubeconfig)
+	config := clientcmdapi.NewConfig()
+	config.CurrentContext = Context
+	config.AuthInfos[id.User] = &clientcmdapi.AuthInfo{ClientCertificateData: pair.Cert, ClientKeyData: pair.Key}
+	for i, server := range servers {
+		name := Context
+		if i > 0 {
+			name = fmt.Sprintf("%s/%d", Context, i+1)
+		}
+		config.Clusters[name] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: a.pem}
+		config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: id.User, Namespace: "demo"}
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("kubeconfig of %s: %w", id.User, err)
 	}
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err := clientcmd.WriteToFile(*config, path); err != nil { // 0600, and its directory exists
 		return fmt.Errorf("kubeconfig of %s: %w", id.User, err)
 	}
 	return nil
 }
-
-const kubeconfig = `apiVersion: v1
-kind: Config
-current-context: lab
-clusters:
-- name: lab
-  cluster:
-    server: "SERVER"
-    certificate-authority-data: CA_DATA
-users:
-- name: "USER"
-  user:
-    client-certificate-data: CERT_DATA
-    client-key-data: KEY_DATA
-contexts:
-- name: lab
-  context: {cluster: lab, user: "USER", namespace: demo}
-`

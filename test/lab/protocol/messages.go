@@ -16,7 +16,10 @@ type Options struct {
 	Name string `json:"name"`
 	// Hosts is how many hosts there are (1 to 26): node-a, node-b and so on. 3 if zero.
 	Hosts int `json:"hosts"`
-	// Managers is how many of the first hosts run a manager; 2 if zero, none if negative.
+	// APIOnHosts is how many of the first hosts run etcd and an API server (1 or 3), which die with their host. If zero, both run on a
+	// host of their own that never dies.
+	APIOnHosts int `json:"apiOnHosts,omitempty"`
+	// Managers is how many of the first hosts run a manager; if zero, as many as have an API server, or else 2. None if negative.
 	Managers int `json:"managers"`
 	// BinDir holds the binaries; hosts see it as /opt/quorate/bin.
 	BinDir string `json:"binDir"`
@@ -51,6 +54,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.Managers == 0 {
 		o.Managers = 2
+		if o.APIOnHosts > 0 {
+			o.Managers = o.APIOnHosts
+		}
 	}
 	if o.Cluster == "" {
 		o.Cluster = "demo"
@@ -62,6 +68,17 @@ func (o Options) WithDefaults() Options {
 		o.DiskSize = 64 << 20
 	}
 	return o
+}
+
+// APIServers is how many API servers there are.
+func (o Options) APIServers() int {
+	switch {
+	case o.NoControlPlane:
+		return 0
+	case o.APIOnHosts > 0:
+		return o.APIOnHosts
+	}
+	return 1
 }
 
 // Progress is one line of the story that up tells.
@@ -108,7 +125,7 @@ func Now() Instant {
 // NetRequest cuts, degrades or heals links.
 type NetRequest struct {
 	A string `json:"a"`
-	// B is the other host; "all" means all other hosts and, on the management network, the API server.
+	// B is the other host; "all" means all other hosts and, on the management network, the host of the API server if it has one of its own.
 	B string `json:"b"`
 	// Network is a network's name, "all-internal" (the default) or "all".
 	Network string `json:"network"`
@@ -138,6 +155,25 @@ type APIRequest struct {
 	Op string `json:"op"`
 }
 
+// LeadRequest makes the etcd member of a host the leader.
+type LeadRequest struct {
+	Host string `json:"host"`
+}
+
+// APIServerStatus is how one API server fares, asked just now.
+type APIServerStatus struct {
+	// Host is where it runs, together with its etcd member.
+	Host string `json:"host"`
+	// Server is its URL from outside of the lab, Address that for hosts.
+	Server  string `json:"server"`
+	Address string `json:"address"`
+	// Ready says that it serves, Problem else why not.
+	Ready   bool   `json:"ready"`
+	Problem string `json:"problem,omitempty"`
+	// LeadsEtcd says that the leader of the etcd members is on this host.
+	LeadsEtcd bool `json:"leadsEtcd,omitempty"`
+}
+
 // HostState is whether a host runs.
 type HostState string
 
@@ -164,7 +200,8 @@ type HostStatus struct {
 	LastKill *KillReport `json:"lastKill,omitempty"`
 }
 
-// APIState is how the control plane fares: ready, stopped, frozen, starting or none.
+// APIState is how the control plane fares: ready, stopped, frozen, starting or none. Where it is on hosts that die, it is what was ordered
+// last; how each of its servers fares, [APIServerStatus] tells.
 type APIState string
 
 // The states of the control plane.
@@ -178,14 +215,18 @@ const (
 
 // Status is what there is to know of a lab.
 type Status struct {
-	Name       string          `json:"name"`
-	Up         bool            `json:"up"`
-	Started    time.Time       `json:"started"`
-	Server     string          `json:"server,omitempty"`
-	Kubeconfig string          `json:"kubeconfig,omitempty"`
-	API        APIState        `json:"api"`
-	Hosts      []HostStatus    `json:"hosts"`
-	Faults     []network.Fault `json:"faults"`
+	Name       string    `json:"name"`
+	Up         bool      `json:"up"`
+	Started    time.Time `json:"started"`
+	Server     string    `json:"server,omitempty"`
+	Kubeconfig string    `json:"kubeconfig,omitempty"`
+	API        APIState  `json:"api"`
+	// APIOnHosts is how many of the first hosts have an API server; 0 if it has a host of its own.
+	APIOnHosts int `json:"apiOnHosts,omitempty"`
+	// Servers tells of each API server; who only asks for the status gets none.
+	Servers []APIServerStatus `json:"servers,omitempty"`
+	Hosts   []HostStatus      `json:"hosts"`
+	Faults  []network.Fault   `json:"faults"`
 	// Pulled are the cables that are pulled.
 	Pulled []network.Cable `json:"pulled,omitempty"`
 	Disks  []DiskStatus    `json:"disks"`
