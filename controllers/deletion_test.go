@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -62,6 +63,9 @@ func left(w *controllertest.World) []string {
 // TestDeletionInAnyOrder: whatever is deleted first, and whether or not the rest waits for it, nothing is left behind.
 func TestDeletionInAnyOrder(t *testing.T) {
 	for i, order := range permutations([]string{"group", "resources", "nodes", "cluster"}) {
+		if i%3 != 0 && os.Getenv("QUORATE_TEST_FULL") == "" {
+			continue // each of the four comes first and last all the same
+		}
 		for _, patient := range []bool{true, false} {
 			if !patient && i%12 != 0 {
 				continue // nothing happens between impatient deletions, so their order hardly matters

@@ -3,7 +3,9 @@ package controllertest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"strings"
 	"sync"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,13 +26,24 @@ type answer struct {
 	err    error
 }
 
-// forget is called after every write.
+// forget is called when anything may have been written.
 func (m *memo) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.lag {
 		m.known = map[string]answer{}
 	}
+}
+
+// written is called after a write of the object: what is known of other kinds holds.
+func (m *memo) written(o client.Object) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kind := fmt.Sprintf("%T", o)
+	maps.DeleteFunc(m.known, func(key string, _ answer) bool {
+		of, _, _ := strings.Cut(key, " ")
+		return !m.lag && (of == kind || of == kind+"List")
+	})
 }
 
 func (m *memo) Get(ctx context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {

@@ -122,28 +122,28 @@ func (w *World) counted() interceptor.Funcs {
 			if err := count(); err != nil {
 				return err
 			}
-			defer w.cache.forget()
+			defer w.cache.written(o)
 			return c.Update(ctx, o, opts...)
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			if err := count(); err != nil {
 				return err
 			}
-			defer w.cache.forget()
+			defer w.cache.written(o)
 			return c.Patch(ctx, o, p, opts...)
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 			if err := count(); err != nil {
 				return err
 			}
-			defer w.cache.forget()
+			defer w.cache.written(o)
 			return c.SubResource(sub).Update(ctx, o, opts...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if err := count(); err != nil {
 				return err
 			}
-			defer w.cache.forget()
+			defer w.cache.written(o)
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	}
