@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -18,6 +19,8 @@ type mutant struct {
 	file string
 	line int
 	what string
+	// key is the same in another run as long as the function is the same, wherever it stands.
+	key string
 }
 
 func (m mutant) String() string { return fmt.Sprintf("%s:%d: %s", m.file, m.line, m.what) }
@@ -37,6 +40,9 @@ type source struct {
 	found *[]mutant
 	// result is the type of the one result of the function that is looked at; empty for other functions.
 	result string
+	// function stands for the name and the text of the function that is looked at, and changes counts what was found in it.
+	function string
+	changes  int
 }
 
 // mutate reads the files of a package, and returns the text of each with all changes in it.
@@ -61,7 +67,8 @@ func mutate(dir string, found *[]mutant) (map[string]string, error) {
 		}
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
-				s.result = resultOf(f.Type)
+				s.result, s.changes = resultOf(f.Type), 0
+				s.function = fmt.Sprintf("%s %x", f.Name.Name, sha256.Sum256([]byte(s.of(f))))
 				ast.Inspect(f.Body, s.look)
 			}
 		}
@@ -81,10 +88,12 @@ func resultOf(f *ast.FuncType) string {
 }
 
 func (s *source) add(n ast.Node, what string) int {
-	id := len(*s.found) + 1
+	m := mutant{id: len(*s.found) + 1, file: s.path, line: s.fset.Position(n.Pos()).Line}
 	text, _, _ := strings.Cut(s.of(n), "\n")
-	*s.found = append(*s.found, mutant{id: id, file: s.path, line: s.fset.Position(n.Pos()).Line, what: what + ": " + text})
-	return id
+	m.what, m.key = what+": "+text, fmt.Sprintf("%s %s %d %s", s.path, s.function, s.changes, what)
+	*s.found = append(*s.found, m)
+	s.changes++
+	return m.id
 }
 
 func (s *source) of(n ast.Node) string { return s.text[s.offset(n.Pos()):s.offset(n.End())] }

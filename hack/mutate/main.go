@@ -1,16 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -28,150 +22,84 @@ type check struct {
 	args []string
 }
 
-// binary is a built test.
-type binary struct {
-	check
-	path string
-	// seen are the changes that its tests come by.
-	seen map[int]bool
-	took time.Duration
+// options say which changes are tried.
+type options struct {
+	every, first int
+	in           string
+	limit        time.Duration
+	results      string
 }
 
 func main() {
-	every := flag.Int("every", 1, "try every so manieth change only")
-	first := flag.Int("first", 1, "number of the first change to try")
-	in := flag.String("in", "", "change only files whose name has this in it")
-	limit := flag.Duration("for", 0, "try no more after this time (0: all)")
+	var o options
+	flag.IntVar(&o.every, "every", 1, "try every so manieth change only")
+	flag.IntVar(&o.first, "first", 1, "number of the first change to try")
+	flag.StringVar(&o.in, "in", "", "change only files whose name has this in it")
+	flag.DurationVar(&o.limit, "for", 0, "try no more after this time (0: all)")
+	flag.StringVar(&o.results, "results", "", "file that gets each outcome as it comes; what was noticed by it is not tried again while its function stays as it is")
 	flag.Parse()
 	for _, pkg := range flag.Args() {
-		if err := run(pkg, *in, *first, *every, *limit); err != nil {
+		if err := run(pkg, o); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
 }
 
-func run(pkg, in string, first, every int, limit time.Duration) error {
+func run(pkg string, o options) error {
 	dir, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	record, err := openResults(o.results)
+	if err != nil {
+		return err
+	}
+	defer record.close()
+	start := time.Now()
 	var all []mutant
 	binaries, err := build(pkg, dir, &all)
 	if err != nil {
 		return err
 	}
-	var killed, tried int
-	var survivors, unseen []mutant
+	fmt.Fprintf(os.Stderr, "pkg/%s: %d changes, built and looked through in %s\n", pkg, len(all), time.Since(start).Round(time.Second))
+	return tryAll(pkg, all, binaries, o, record)
+}
+
+func tryAll(pkg string, all []mutant, binaries []*binary, o options, record *results) error {
+	var tried, killed, survived, unseen int
 	start := time.Now()
-	for i := first - 1; i < len(all) && (limit == 0 || time.Since(start) < limit); i += every {
+	told := start
+	for i := o.first - 1; i < len(all) && (o.limit == 0 || time.Since(start) < o.limit); i += o.every {
 		m := all[i]
-		if !strings.Contains(filepath.Base(m.file), in) {
+		if !strings.Contains(filepath.Base(m.file), o.in) {
 			continue
+		}
+		out, known := record.noticed(m)
+		if !known {
+			out = try(binaries, m)
+			if err := record.add(m, out); err != nil {
+				return err
+			}
 		}
 		tried++
-		switch noticed, seen := try(binaries, m); {
-		case noticed:
+		switch {
+		case out.by != "":
 			killed++
-		case seen:
-			survivors = append(survivors, m)
+		case out.seen:
+			survived++
+			fmt.Println("survived:", m)
 		default:
-			unseen = append(unseen, m)
+			unseen++
+			fmt.Println("no test comes by:", m)
 		}
-	}
-	for _, m := range survivors {
-		fmt.Println("survived:", m)
-	}
-	for _, m := range unseen {
-		fmt.Println("no test comes by:", m)
+		if time.Since(told) > 20*time.Second {
+			told = time.Now()
+			fmt.Fprintf(os.Stderr, "%d of %d: %d tried, %d not noticed, %s\n", i+1, len(all), tried, survived+unseen, time.Since(start).Round(time.Second))
+		}
 	}
 	fmt.Printf("pkg/%s: %d changes, %d tried, %d noticed (%.1f %%), %d survived, %d that no test comes by, in %s\n", pkg, len(all), tried, killed,
-		100*float64(killed)/float64(max(1, tried)), len(survivors), len(unseen), time.Since(start).Round(time.Second))
+		100*float64(killed)/float64(max(1, tried)), survived, unseen, time.Since(start).Round(time.Second))
 	return nil
-}
-
-// build compiles the tests with all changes in them, and runs them once with none switched on.
-func build(pkg, dir string, all *[]mutant) ([]*binary, error) {
-	files, err := mutate(filepath.Join("pkg", pkg), all)
-	if err != nil {
-		return nil, err
-	}
-	files[filepath.Join("pkg", pkg, "switches.go")] = switchesOf(pkg)
-	replace := map[string]string{}
-	for path, text := range files {
-		where, err := filepath.Abs(path)
-		if err != nil {
-			return nil, err
-		}
-		replace[where] = filepath.Join(dir, filepath.Base(path))
-		if err := os.WriteFile(replace[where], []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	content, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(overlay, content, 0o600); err != nil {
-		return nil, err
-	}
-	var binaries []*binary
-	for i, c := range tests[pkg] {
-		b := &binary{check: c, path: filepath.Join(dir, strconv.Itoa(i)+".test"), seen: map[int]bool{}}
-		out, err := exec.CommandContext(context.Background(), "go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", b.path, "./"+c.dir).CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("building the tests of %s with changes: %w\n%s", c.dir, err, out)
-		}
-		if err := b.look(dir); err != nil {
-			return nil, err
-		}
-		binaries = append(binaries, b)
-	}
-	return binaries, nil
-}
-
-// look runs the tests without a change, and notes which changes they come by.
-func (b *binary) look(dir string) error {
-	list := filepath.Join(dir, "seen")
-	_ = os.Remove(list)
-	start := time.Now()
-	if out, err := b.run(time.Hour, "MUTANTS_SEEN="+list); err != nil {
-		return fmt.Errorf("the tests of %s fail without a change: %w\n%s", b.dir, err, out)
-	}
-	b.took = time.Since(start)
-	f, err := os.Open(list)
-	if err != nil {
-		return fmt.Errorf("the tests of %s come by no change: %w", b.dir, err)
-	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if id, err := strconv.Atoi(strings.TrimSpace(lines.Text())); err == nil {
-			b.seen[id] = true
-		}
-	}
-	return nil
-}
-
-func (b *binary) run(limit time.Duration, env string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	c := exec.CommandContext(ctx, b.path, slices.Concat([]string{"-test.failfast"}, b.args)...)
-	c.Dir, c.Env, c.WaitDelay = b.dir, append(os.Environ(), env), time.Second
-	return c.CombinedOutput()
-}
-
-// try switches one change on. Tests that take ten times as long as without it notice it too.
-func try(binaries []*binary, m mutant) (noticed, seen bool) {
-	for _, b := range binaries {
-		if !b.seen[m.id] {
-			continue
-		}
-		seen = true
-		if _, err := b.run(10*b.took+5*time.Second, "MUTANT="+strconv.Itoa(m.id)); err != nil {
-			return true, true
-		}
-	}
-	return false, seen
 }

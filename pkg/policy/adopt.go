@@ -17,7 +17,7 @@ func (p *planner) unknownRunner(g *groupState) *model.OwnerReport {
 	var best *model.OwnerReport
 	for i := range g.Reports {
 		r := &g.Reports[i]
-		if !stranger(g.Group, r) || p.proven(g.Group, ownerOf(r)) || p.listed(g, r) {
+		if !stranger(g.Group, r) || p.proven(g.Group, ownerOf(r)) {
 			continue
 		}
 		if best == nil || r.Running > best.Running || (r.Running == best.Running && r.ID < best.ID) {
@@ -25,16 +25,6 @@ func (p *planner) unknownRunner(g *groupState) *model.OwnerReport {
 		}
 	}
 	return best
-}
-
-// listed says that the runner is on the list of unproven owners with that epoch already: it is known, and being dealt with.
-func (p *planner) listed(g *groupState, r *model.OwnerReport) bool {
-	for _, o := range g.Assignment.Unproven {
-		if o.ID == r.ID && o.Generation == r.Generation && o.Epoch >= r.Running {
-			return true
-		}
-	}
-	return false
 }
 
 // staleOwner says that the owner found an epoch above its own, on a disk or in its memory: it cannot go on with its own (O20).
