@@ -11,7 +11,7 @@ import (
 // Command is `quorate-lab bench`.
 func Command() *cobra.Command {
 	options := Options{Up: lab.Options{BinDir: os.Getenv("QUORATE_BIN")}}
-	twoNodes := false
+	twoNodes, autonomy := false, false
 	command := &cobra.Command{
 		Use:   "bench",
 		Short: "Time failovers, moves and restarts as a client feels them",
@@ -21,6 +21,9 @@ func Command() *cobra.Command {
 			c.SilenceUsage = true
 			if twoNodes {
 				return TwoNodes(c.Context(), options, "config/samples/two-node")
+			}
+			if autonomy {
+				return Autonomy(c.Context(), options)
 			}
 			return Failover(c.Context(), options)
 		},
@@ -48,5 +51,7 @@ func Command() *cobra.Command {
 	flags.StringVar(&options.Samples, "samples", "config/samples/demo", "directory of the manifests to apply")
 	flags.IntVar(&options.Repetitions, "repetitions", 5, "how often each thing is measured")
 	flags.BoolVar(&twoNodes, "two-nodes", false, "measure two hosts with a disk witness instead: power cuts, and a split in the middle")
+	flags.BoolVar(&autonomy, "autonomy", false, "measure hosts with the control plane on them instead: power cuts with and without API servers")
+	command.MarkFlagsMutuallyExclusive("two-nodes", "autonomy")
 	return command
 }
