@@ -92,7 +92,7 @@ func (b *binary) learn(list string) error {
 // run runs the leaves (nil: everything) for at most so much CPU time, which does not depend on what else the machine does. What has an
 // equals sign and no dash in front of it is for the environment.
 func (b *binary) run(leaves []*leaf, limit time.Duration, more ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*limit+time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*limit+time.Minute)
 	defer cancel()
 	limits := fmt.Sprintf("ulimit -t %d; ulimit -v %d; exec \"$0\" \"$@\"", int(limit.Seconds())+1, memory)
 	args := slices.Concat([]string{"-c", limits, b.path, "-test.failfast"}, b.args)
@@ -135,7 +135,7 @@ func try(binaries []*binary, m mutant) outcome {
 			for _, l := range batch {
 				took += l.took
 			}
-			text, err := b.run(batch, 2*time.Second+10*took, "MUTANT="+strconv.Itoa(m.id))
+			text, err := b.run(batch, time.Second+5*took, "MUTANT="+strconv.Itoa(m.id))
 			if err == nil {
 				continue
 			}

@@ -93,9 +93,9 @@ func amountText(milli int64) string {
 		return strconv.FormatInt(milli, 10) + "m"
 	}
 	amount := milli / 1000
-	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi"}
+	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi"} // the largest amount in milli-units is 8Pi
 	unit := 0
-	for amount != 0 && amount%1024 == 0 && unit < len(units)-1 {
+	for amount != 0 && amount%1024 == 0 {
 		amount, unit = amount/1024, unit+1
 	}
 	return strconv.FormatInt(amount, 10) + units[unit]

@@ -16,7 +16,7 @@ func (p *planner) failbackConceivable(g *groupState) bool {
 	if p.resumed(g) != nil {
 		return true
 	}
-	if g.Failback.Policy == "" || g.Failback.Policy == model.FailbackNever {
+	if neverBack(g.Group) {
 		return false
 	}
 	if len(g.PreferredOwners) > 0 && g.PreferredOwners[0] != g.Assignment.Node {
@@ -25,40 +25,43 @@ func (p *planner) failbackConceivable(g *groupState) bool {
 	return len(g.AntiAffinityClasses) > 0
 }
 
+// neverBack says that the group's policy is never to fail back, which is the default.
+func neverBack(g *model.Group) bool {
+	return g.Failback.Policy == "" || g.Failback.Policy == model.FailbackNever
+}
+
 // failbackStep sends healthy groups home, two steps like every planned move. Groups of lower priority come last, so that of those
 // that were forced together the less important one moves away.
 func (p *planner) failbackStep() {
 	for _, i := range p.todo[stepFailback] {
-		if g := &p.groups[i]; !p.failback(g) {
-			p.settleLater(g)
-		}
+		p.failback(&p.groups[i])
+		p.settleLater(&p.groups[i])
 	}
 }
 
-func (p *planner) failback(g *groupState) bool {
+func (p *planner) failback(g *groupState) {
 	if !p.well(g) || !p.nodes[g.owner].Connected {
-		return false
+		return
 	}
 	n, due := p.home(g)
 	if n == nil {
-		return false
+		return
 	}
 	if due.After(p.now) {
 		p.lookAgain(due)
 		note := p.result.Groups[g.Key]
 		note.NextFailback = due
 		p.result.Groups[g.Key] = note
-		return false
+		return
 	}
 	a, ok := p.withdrawal(g, n, model.ReasonFailback)
 	if !ok {
-		return false
+		return
 	}
 	p.decide(g, Decision{
 		Kind: Withdraw, Reason: a.Reason, Assignment: a, From: g.Assignment.Node, Placed: p.displaced(g),
 		Note: fmt.Sprintf("%s may take the group again", n.Name),
 	})
-	return true
 }
 
 // well says that the group has come up where it is. An empty group is always well.
@@ -71,7 +74,7 @@ func (p *planner) home(g *groupState) (*nodeState, time.Time) {
 	if n := p.resumed(g); n != nil && p.welcomes(g, n) {
 		return n, time.Time{}
 	}
-	if g.Failback.Policy == "" || g.Failback.Policy == model.FailbackNever {
+	if neverBack(g.Group) {
 		return nil, time.Time{}
 	}
 	var best *nodeState
@@ -176,8 +179,7 @@ func (p *planner) laterSharer(g *groupState, here *nodeState) bool {
 	for _, class := range g.AntiAffinityClasses {
 		if slices.ContainsFunc(classes[class], func(i int) bool {
 			o := &p.groups[i]
-			return i != g.index && near(o) && byPriority(g.Group, o.Group) < 0 && !o.PlacedByOperator &&
-				len(o.PreferredOwners) > 0 && o.Failback.Policy != "" && o.Failback.Policy != model.FailbackNever
+			return near(o) && byPriority(g.Group, o.Group) < 0 && !o.PlacedByOperator && len(o.PreferredOwners) > 0 && !neverBack(o.Group)
 		}) {
 			return true
 		}

@@ -59,7 +59,7 @@ func notPossibleOwner(_ *planner, g *groupState, n *nodeState) bool {
 }
 
 func diskHidden(_ *planner, g *groupState, n *nodeState) bool {
-	return len(n.HiddenDisks) > 0 && slices.ContainsFunc(g.Disks, func(d string) bool { return n.HiddenDisks[d] })
+	return slices.ContainsFunc(g.Disks, func(d string) bool { return n.HiddenDisks[d] })
 }
 
 func nodePaused(_ *planner, _ *groupState, n *nodeState) bool        { return n.Availability == model.Paused }

@@ -96,9 +96,6 @@ func (p *planner) giveUp(g *groupState, r *model.OwnerReport) {
 		r.FailoverWanted, p.failures(g, ""), g.FailoverPeriod)
 	p.note(g.Key, model.ReasonThresholdExceeded, message)
 	p.decide(g, Decision{Kind: GiveUp, Reason: model.ReasonThresholdExceeded, FailedSince: new(p.now), Unplanned: true, Note: message})
-	if g.RetryPeriod > 0 {
-		p.lookAgain(p.now.Add(g.RetryPeriod))
-	}
 }
 
 func (p *planner) failOver(g *groupState, r *model.OwnerReport) {
@@ -179,7 +176,7 @@ func (p *planner) drain(g *groupState) bool {
 	}
 	a, ok := p.withdrawal(g, target, reason)
 	if !ok {
-		return true
+		return false
 	}
 	d := Decision{
 		Kind: Withdraw, Reason: reason, Assignment: a, From: owner.Name, Placed: p.displaced(g), FailedSince: p.clearFailed(g),

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,7 @@ type membership struct {
 	epoch   model.Epoch
 	members []model.GroupMember
 	changes []MemberChange
+	first   MemberChange // the change that names the decision: the first that is not merely the end of an earlier one
 	notes   []string
 	reason  model.Reason // of the first note
 	next    time.Time    // when something is due although nothing changes
@@ -65,8 +67,8 @@ func (p *planner) membersStep(g *groupState) step {
 func (p *planner) placeMembers(g *groupState) {
 	b := p.balance(g)
 	for _, c := range b.changes {
-		if i, ok := p.byName[c.Node]; ok && (c.Kind == AddMember || c.Kind == RaiseMember) {
-			p.occupy(g, i)
+		if c.Kind == AddMember { // whatever else changes is counted where it is
+			p.occupy(g, p.byName[c.Node])
 		}
 	}
 	b.tell()
@@ -90,12 +92,17 @@ func (p *planner) balance(g *groupState) *membership {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, c int) int { return strings.Compare(g.Members[a].Node, g.Members[c].Node) })
+	slices.SortFunc(order, func(a, c int) int { // names may not matter
+		return cmp.Or(cmp.Compare(g.Members[a].ID, g.Members[c].ID), cmp.Compare(g.Members[a].Generation, g.Members[c].Generation))
+	})
 	for _, i := range order {
 		b.look(&g.Members[i], &p.nodes[g.seats[i]])
 	}
 	for i := range p.nodes {
 		b.offer(&p.nodes[i])
+	}
+	if len(b.changes) > 0 {
+		b.first = b.changes[max(0, slices.IndexFunc(b.changes, func(c MemberChange) bool { return c.Kind != DropMember }))]
 	}
 	slices.SortFunc(b.members, func(a, c model.GroupMember) int { return strings.Compare(a.Node, c.Node) })
 	slices.SortStableFunc(b.changes, func(a, c MemberChange) int { return strings.Compare(a.Node, c.Node) })
@@ -210,10 +217,10 @@ func (b *membership) mustLeave(m *model.GroupMember, n *nodeState) bool {
 	if p.refusedBy(keepFilters, g, n) == "" {
 		return false
 	}
-	others := b.blocked == "" && slices.ContainsFunc(p.nodes, func(o nodeState) bool { return !o.ghost && p.mayTake(g, &o) })
+	others := b.blocked == "" && slices.ContainsFunc(p.nodes, func(o nodeState) bool { return p.mayTake(g, &o) })
 	for i := range g.Members {
 		o, at := &g.Members[i], &p.nodes[g.seats[i]]
-		if at == n || o.Withdrawn || !p.alive(o.Owner()) || p.refusedBy(keepFilters, g, at) != "" {
+		if o.Withdrawn || !p.alive(o.Owner()) || p.refusedBy(keepFilters, g, at) != "" {
 			continue
 		}
 		if others = true; serving(g, o) {

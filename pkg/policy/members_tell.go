@@ -50,12 +50,10 @@ func (b *membership) move() *MoveOutcome {
 // decision is the one decision of the plan for the group.
 func (b *membership) decision(move *MoveOutcome) Decision {
 	a := b.g.Assignment
-	first := b.changes[0]
 	if b.epoch > knownEpoch(b.g.Group) {
-		first = b.telling()
-		a = model.Assignment{Epoch: b.epoch, View: b.p.s.View.ID, Reason: first.Reason, Time: b.p.now}
+		a = model.Assignment{Epoch: b.epoch, View: b.p.s.View.ID, Reason: b.first.Reason, Time: b.p.now}
 	}
-	d := Decision{Kind: Balance, Reason: first.Reason, Assignment: a, Members: b.members, Changes: b.changes, Move: move, Note: b.sentence()}
+	d := Decision{Kind: Balance, Reason: b.first.Reason, Assignment: a, Members: b.members, Changes: b.changes, Move: move, Note: b.sentence()}
 	for _, c := range b.changes {
 		d.Unplanned = d.Unplanned || c.Reason == model.ReasonNodeDown || c.Reason == model.ReasonRetry
 	}
@@ -63,16 +61,6 @@ func (b *membership) decision(move *MoveOutcome) Decision {
 		d.Reason, d.Assignment.Reason = model.ReasonMove, model.ReasonMove
 	}
 	return d
-}
-
-// telling is the change that names the decision: the first that is not merely the end of an earlier one.
-func (b *membership) telling() MemberChange {
-	for _, c := range b.changes {
-		if c.Kind != DropMember {
-			return c
-		}
-	}
-	return b.changes[0]
 }
 
 // mostTold changes are told in one sentence.

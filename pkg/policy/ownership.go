@@ -86,6 +86,11 @@ func (p *planner) ownersBefore(g *model.Group) []model.Owner {
 	slices.SortFunc(list, func(a, b model.Owner) int {
 		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Generation, b.Generation))
 	})
+	return orNone(list)
+}
+
+// orNone makes every empty list the same.
+func orNone(list []model.Owner) []model.Owner {
 	if len(list) == 0 {
 		return nil
 	}
@@ -129,7 +134,7 @@ func stranger(g *model.Group, r *model.OwnerReport) bool {
 	case r.Running > a.Epoch:
 		return true
 	}
-	return r.Running == a.Epoch && (a.Node == "" || a.ID != r.ID || a.Generation != r.Generation)
+	return r.Running == a.Epoch && (a.ID != r.ID || a.Generation != r.Generation)
 }
 
 // knownEpoch is the highest epoch that anybody knows of for the group (rule O7).
@@ -162,13 +167,10 @@ func (p *planner) assignment(g *groupState, n *nodeState, reason model.Reason) (
 		return model.Assignment{}, false
 	}
 	before := slices.DeleteFunc(p.ownersBefore(g.Group), func(o model.Owner) bool { return o.ID == n.ID && o.Generation == n.life })
-	if len(before) == 0 {
-		before = nil
-	}
 	p.occupy(g, n.index)
 	g.next = n.index
 	return model.Assignment{
-		Node: n.Name, ID: n.ID, Generation: n.life, Epoch: epoch, View: p.s.View.ID, Reason: reason, Unproven: before, Time: p.now,
+		Node: n.Name, ID: n.ID, Generation: n.life, Epoch: epoch, View: p.s.View.ID, Reason: reason, Unproven: orNone(before), Time: p.now,
 	}, true
 }
 

@@ -61,21 +61,13 @@ func (p *planner) place(g *groupState) {
 // waits notes why a wanted group is nowhere, and still lets go of owners that are proven.
 func (p *planner) waits(g *groupState, reason model.Reason, message string) {
 	p.note(g.Key, reason, message)
-	if g.owner < 0 && len(g.Assignment.Unproven) > 0 {
-		p.todo[stepSettle] = append(p.todo[stepSettle], g.index)
-	}
+	p.settleLater(g)
 }
 
 // startsByItself is A34: a group of priority 0 is started only by a move to a node, by being wanted online after it was wanted
 // offline, or as the second step of a planned move.
 func startsByItself(g *groupState) bool {
-	if g.Priority != 0 {
-		return true
-	}
-	if g.owner >= 0 || g.Assignment.Epoch == 0 {
-		return false
-	}
-	return g.Assignment.Target != "" || g.Assignment.Reason == model.ReasonDesiredOffline
+	return g.Priority != 0 || g.Assignment.Target != "" || g.Assignment.Reason == model.ReasonDesiredOffline
 }
 
 const priorityZero = "the group has priority 0: it is not started by itself; move it to a node to start it"
@@ -140,7 +132,7 @@ func (p *planner) choose(g *groupState, first *nodeState, s search, d *Decision)
 	if n == nil {
 		n = first
 	}
-	if a := &g.Assignment; d.Move == nil && a.Withdrawn() && a.Reason == model.ReasonMove && a.Target != "" {
+	if a := &g.Assignment; d.Move == nil && a.Reason == model.ReasonMove && a.Target != "" {
 		d.Move = &MoveOutcome{Target: n.Name, Outcome: MoveDone}
 		if n.Name != a.Target {
 			d.Move.Outcome, d.Move.Message = MoveDiverted, a.Target+" may not take the group any more"
@@ -153,9 +145,6 @@ func (p *planner) choose(g *groupState, first *nodeState, s search, d *Decision)
 
 // target is the node that a withdrawn group is on its way to, if it still may take it.
 func (p *planner) target(g *groupState) *nodeState {
-	if !g.Assignment.Withdrawn() || g.Assignment.Target == "" {
-		return nil
-	}
 	i, ok := p.byName[g.Assignment.Target]
 	if !ok || !p.mayTake(g, &p.nodes[i]) {
 		return nil
@@ -173,7 +162,7 @@ func (p *planner) searchFor(g *groupState) (search, Decision) {
 		d.Reason, s.occasion = p.lossReason(g)
 		return s, d
 	}
-	if !a.Withdrawn() || a.Target == "" {
+	if a.Target == "" {
 		return s, Decision{Reason: model.ReasonFirstPlacement}
 	}
 	d := Decision{Reason: a.Reason, From: p.lastOwner(g)}
@@ -186,9 +175,7 @@ func (p *planner) searchFor(g *groupState) (search, Decision) {
 				s.from = i
 			}
 		}
-	case model.ReasonMove:
-		s.occasion = moveToBest
-	case model.ReasonFailback:
+	case model.ReasonMove, model.ReasonFailback:
 	default:
 		s.occasion = drained
 	}
@@ -247,7 +234,7 @@ func (p *planner) clearFailed(g *groupState) *time.Time {
 // whyNode says by which rule the node was chosen.
 func (p *planner) whyNode(g *groupState, n *nodeState, s search) string {
 	switch {
-	case g.Assignment.Withdrawn() && g.Assignment.Target == n.Name:
+	case g.Assignment.Target == n.Name:
 		return "its owner has released the group; " + n.Name + " was chosen when it was withdrawn"
 	case len(g.PreferredOwners) > 0 && s.occasion.failure():
 		return n.Name + " is the next node of the group's list that may take it"

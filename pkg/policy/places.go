@@ -17,11 +17,10 @@ func (p *planner) indexGroups() {
 		g.Group, g.index, g.owner, g.next, g.left = &p.s.Groups[i], i, -1, -1, -1
 		g.places = g.room[:0]
 		depends = depends || len(g.DependsOn) > 0
-		if g.Mode == model.ModeLoadBalanced {
+		switch {
+		case g.Mode == model.ModeLoadBalanced:
 			p.indexMembers(g)
-			continue
-		}
-		if g.Assignment.Node != "" {
+		case g.Assignment.Node != "":
 			g.owner = p.nodeIndex(g.Assignment.ID, g.Assignment.Node)
 			if g.owner < 0 {
 				g.owner = p.addGhost(g.Assignment)
@@ -126,7 +125,7 @@ func (p *planner) placeKnown(g *groupState) {
 			}
 		}
 	}
-	if g.Assignment.Withdrawn() && g.Assignment.Target != "" {
+	if g.Assignment.Target != "" {
 		if i, ok := p.byName[g.Assignment.Target]; ok {
 			p.occupy(g, i)
 			g.next = i
@@ -156,34 +155,23 @@ func (p *planner) occupy(g *groupState, node int) {
 		n.classes[class] = append(n.classes[class], g.index)
 	}
 	p.enterDomain(g, n)
-	if p.residents != nil {
-		p.residents[node] = append(p.residents[node], g.index)
-	}
 	if list := p.arrivals[g.left]; list != nil && node != g.left {
 		list[node]++
 	}
 }
 
-// vacate takes back occupy.
+// vacate takes back occupy, for a group that was only tried there because of what it asks for.
 func (p *planner) vacate(g *groupState, node int) {
 	g.places = slices.DeleteFunc(g.places, func(i int) bool { return i == node })
 	n := &p.nodes[node]
 	n.count--
-	if len(g.Requests) > 0 {
-		for i := range n.limits {
-			n.limits[i].used -= g.asks[n.limits[i].at]
-		}
+	for i := range n.limits {
+		n.limits[i].used -= g.asks[n.limits[i].at]
 	}
 	for _, class := range g.AntiAffinityClasses {
 		n.classes[class] = without(n.classes[class], g.index)
 	}
 	p.leaveDomain(g, n)
-	if p.residents != nil {
-		p.residents[node] = without(p.residents[node], g.index)
-	}
-	if list := p.arrivals[g.left]; list != nil && node != g.left {
-		list[node]--
-	}
 }
 
 // without removes the last occurrence of an index.
@@ -233,7 +221,7 @@ func largestShare(g *groupState, n *nodeState) (share int64) {
 		if here {
 			used -= g.asks[l.at]
 		}
-		if l.amount > 0 && used > 0 {
+		if l.amount > 0 {
 			share = max(share, int64(float64(used)*1e6/float64(l.amount)))
 		}
 	}

@@ -36,7 +36,7 @@ func (p *planner) makeRoom(g *groupState, s search) bool {
 	var best *offer
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.ghost || i == s.exclude || !p.lacksOnlyRoom(g, n) {
+		if !p.lacksOnlyRoom(g, n) {
 			continue
 		}
 		o := p.offer(g, n)
@@ -100,7 +100,6 @@ func (p *planner) offer(g *groupState, n *nodeState) *offer {
 	o := &offer{}
 	lack := p.lack(g, n, o)
 	if len(lack) == 0 {
-		o.cost = [4]int{-1, 0, -1, 0}
 		return o
 	}
 	var movable, stoppable []victim
@@ -123,7 +122,7 @@ func (p *planner) offer(g *groupState, n *nodeState) *offer {
 		}
 		o.victims = choice
 		p.tryMoves(o, n)
-		if o.cost[1] == 0 || !slices.ContainsFunc(choice, func(v victim) bool { return v.to == nil && p.runningDependent(v.groupState) != nil }) {
+		if !slices.ContainsFunc(choice, func(v victim) bool { return v.to == nil && p.runningDependent(v.groupState) != nil }) {
 			return o
 		}
 	}
@@ -132,7 +131,7 @@ func (p *planner) offer(g *groupState, n *nodeState) *offer {
 
 // tryMoves finds a node for every victim that another node may take, all of them at once, and works out the cost.
 func (p *planner) tryMoves(o *offer, n *nodeState) {
-	o.cost = [4]int{-1, 0, -1, 0}
+	o.cost = [4]int{}
 	for i := range o.victims {
 		v := &o.victims[i]
 		at := 0
@@ -156,7 +155,7 @@ func (p *planner) elsewhere(g *groupState, from *nodeState) *nodeState {
 	var best ranked
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n == from || n.ghost || !p.mayTake(g, n) {
+		if n == from || !p.mayTake(g, n) {
 			continue
 		}
 		r := ranked{node: n}

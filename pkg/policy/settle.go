@@ -21,11 +21,8 @@ func (p *planner) settleStep() {
 		if g.decided || len(left) == len(g.Assignment.Unproven) {
 			continue
 		}
-		if len(left) == 0 {
-			left = nil
-		}
 		a := g.Assignment
-		a.Unproven = left
+		a.Unproven = orNone(left)
 		p.decide(g, Decision{Kind: Settle, Reason: model.ReasonProven, Assignment: a, Note: "earlier owners are proven to have stopped"})
 	}
 }

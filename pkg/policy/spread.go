@@ -51,9 +51,6 @@ func (p *planner) sharingDomain(g *groupState, n *nodeState) int {
 }
 
 func sharers(g *groupState, classes map[string][]int) int {
-	if len(g.AntiAffinityClasses) == 0 || len(classes) == 0 {
-		return 0
-	}
 	var others []int
 	for _, class := range g.AntiAffinityClasses {
 		for _, other := range classes[class] {

@@ -53,7 +53,7 @@ func (p *planner) cameFrom(o *groupState, from int) bool {
 	n := &p.nodes[from]
 	if n.Availability == model.Drained {
 		a := &o.Assignment
-		if o.DrainedFrom == n.Name || a.Withdrawn() && a.Target != "" && a.Reason == model.ReasonDrain && p.lastOwner(o) == n.Name {
+		if o.DrainedFrom == n.Name || a.Target != "" && a.Reason == model.ReasonDrain && p.lastOwner(o) == n.Name {
 			return true
 		}
 	}

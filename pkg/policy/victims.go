@@ -6,7 +6,6 @@ import "slices"
 // possible, and of equally many the least important. It returns nil when all of them together would not be enough. With one scarce
 // resource the result is the best; with several it is minimal, in that none of the chosen could be spared.
 func fewest(pool []victim, lack shortage) []victim {
-	pool = slices.Clone(pool)
 	slices.SortFunc(pool, lessImportant)
 	for from := 0; from < len(pool); {
 		to := from + 1

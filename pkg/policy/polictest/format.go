@@ -51,6 +51,31 @@ func formatDecision(g *model.Group, d policy.Decision) string {
 	return b.String()
 }
 
+// formatDetails writes what formatDecision leaves out, one thing on a line.
+func formatDetails(d policy.Decision) []string {
+	kind := "planned"
+	if d.Unplanned {
+		kind = "unplanned"
+	}
+	out := []string{fmt.Sprintf("%s %s", kind, d.Reason)}
+	switch {
+	case d.Placed != nil && d.Placed.ByOperator:
+		out = append(out, "placed by an operator at "+formatTime(d.Placed.At))
+	case d.Placed != nil:
+		out = append(out, "an operator's placement ends")
+	}
+	switch {
+	case d.FailedSince != nil && d.FailedSince.IsZero():
+		out = append(out, "given up no more")
+	case d.FailedSince != nil:
+		out = append(out, "given up at "+formatTime(*d.FailedSince))
+	}
+	if d.Move != nil && d.Move.Message != "" {
+		out = append(out, "move: "+d.Move.Message)
+	}
+	return append(out, "note: "+d.Note)
+}
+
 // formatChanges writes what becomes of each member, as kind node@epoch reason.
 func formatChanges(b *strings.Builder, d policy.Decision) {
 	fmt.Fprintf(b, "balance   %s", d.Group.Name)

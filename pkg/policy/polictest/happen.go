@@ -23,6 +23,8 @@ var worldCommands = map[string]command{
 	// disconnect HOST...: its agent does not reach the API server. Example: disconnect a
 	"disconnect": eachHost(func(_ *World, h *host) { h.Connected = false }, false),
 	"connect":    eachHost(func(_ *World, h *host) { h.Connected = true }, false),
+	// forget HOST...: its Node object is deleted; the machine goes on as it is. Example: forget a
+	"forget":     eachHost(func(_ *World, h *host) { h.forgotten = true }, false),
 	"drain":      eachHost(func(_ *World, h *host) { h.Availability = model.Drained }, false),
 	"pause":      eachHost(func(_ *World, h *host) { h.Availability = model.Paused }, false),
 	"resume":     eachHost(func(_ *World, h *host) { h.Availability = model.Available }, false),

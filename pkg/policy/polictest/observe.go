@@ -68,6 +68,26 @@ var observeCommands = map[string]command{
 		}
 		return []string{"no decision"}, nil
 	},
+	// decision GROUP: what the line of the group's decision leaves out: its reason, and what is written down with it. Example: decision web
+	"decision": func(e *Env, args []string) ([]string, error) {
+		for _, d := range policy.Plan(e.World.Snapshot(), e.World.Now).Decisions {
+			if d.Group == key(args[0]) {
+				return formatDetails(d), nil
+			}
+		}
+		return []string{"no decision"}, nil
+	},
+	// candidates GROUP: the candidates that the plan publishes of it. Example: candidates web
+	"candidates": func(e *Env, args []string) ([]string, error) {
+		var out []string
+		for _, c := range policy.Plan(e.World.Snapshot(), e.World.Now).Groups[key(args[0])].Candidates.All() {
+			out = append(out, formatCandidate(c))
+		}
+		if len(out) == 0 {
+			out = []string{"no node was looked for"}
+		}
+		return out, nil
+	},
 	// explain GROUP: all nodes as candidates. Example: explain web
 	"explain": func(e *Env, args []string) ([]string, error) {
 		var out []string

@@ -27,23 +27,30 @@ type naming struct {
 }
 
 var otherNames = naming{
-	node:  func(n string) string { return reverse(n) + ".other" },
+	node:  func(n string) string { return mirrored(n) + ".other" },
 	group: func(n string) string { return "other-" + n },
 	uid:   func(u string) string { return u + "-other" },
 	id:    func(i model.NodeID) model.NodeID { return 7 * i },
 }
 
 var ownNames = naming{
-	node:  func(n string) string { return reverse(strings.TrimSuffix(n, ".other")) },
+	node:  func(n string) string { return mirrored(strings.TrimSuffix(n, ".other")) },
 	group: func(n string) string { return strings.TrimPrefix(n, "other-") },
 	uid:   func(u string) string { return strings.TrimSuffix(u, "-other") },
 	id:    func(i model.NodeID) model.NodeID { return i / 7 },
 }
 
-func reverse(s string) string {
-	runes := []rune(s)
-	slices.Reverse(runes)
-	return string(runes)
+// mirrored turns the order of names round: of two, the one that came first comes last.
+func mirrored(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return 'a' + 'z' - r
+		case r >= '0' && r <= '9':
+			return '0' + '9' - r
+		}
+		return r
+	}, s)
 }
 
 func (m naming) nodeOrNone(n string) string {

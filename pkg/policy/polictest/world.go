@@ -37,6 +37,8 @@ type host struct {
 	up bool
 	// hung hosts stay in the view, but their agents neither act nor report.
 	hung bool
+	// forgotten hosts have no Node object any more; the machine may go on all the same.
+	forgotten bool
 	// mine is what the agent knows of each group, by UID.
 	mine map[string]*standin.Local
 }
@@ -118,7 +120,9 @@ func (w *World) Snapshot() *model.Snapshot {
 			n.State = model.NodeUp
 			v.Members = append(v.Members, model.ViewMember{Member: model.Member{ID: h.ID, Generation: h.Generation}, ReachesAPI: h.Connected})
 		}
-		s.Nodes = append(s.Nodes, n)
+		if !h.forgotten {
+			s.Nodes = append(s.Nodes, n)
+		}
 	}
 	s.View = v
 	for _, g := range w.groups {
