@@ -24,10 +24,10 @@ var worldCommands = map[string]command{
 	"disconnect": eachHost(func(_ *World, h *host) { h.Connected = false }, false),
 	"connect":    eachHost(func(_ *World, h *host) { h.Connected = true }, false),
 	// forget HOST...: its Node object is deleted; the machine goes on as it is. Example: forget a
-	"forget":     eachHost(func(_ *World, h *host) { h.forgotten = true }, false),
-	"drain":      eachHost(func(_ *World, h *host) { h.Availability = model.Drained }, false),
-	"pause":      eachHost(func(_ *World, h *host) { h.Availability = model.Paused }, false),
-	"resume":     eachHost(func(_ *World, h *host) { h.Availability = model.Available }, false),
+	"forget": eachHost(func(_ *World, h *host) { h.forgotten = true }, false),
+	"drain":  eachHost(func(_ *World, h *host) { h.Availability = model.Drained }, false),
+	"pause":  eachHost(func(_ *World, h *host) { h.Availability = model.Paused }, false),
+	"resume": eachHost(func(_ *World, h *host) { h.Availability = model.Available }, false),
 	// quorum lost|regained: no view reports; then everyone comes back in a new life.
 	"quorum": func(e *Env, args []string) ([]string, error) {
 		e.World.quorate = args[0] == "regained"
