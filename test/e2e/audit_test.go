@@ -3,10 +3,8 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -150,15 +148,7 @@ func testCommands(t *testing.T, ctx context.Context) {
 // kubectlAudit runs the plugin as a person on this machine does.
 func kubectlAudit(t *testing.T, ctx context.Context, args ...string) (v *audit.Verdict, code int) {
 	t.Helper()
-	c := exec.CommandContext(ctx, kubectl(t), append([]string{"quorate", "audit", "-o", report.JSON}, args...)...)
-	c.Env = append(os.Environ(), "KUBECONFIG="+theLab.Kubeconfig(), "PATH="+os.Getenv("QUORATE_BIN")+":"+os.Getenv("PATH"))
-	out, err := c.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else {
-		must(t, err)
-	}
+	out, code := plugin(t, ctx, append([]string{"audit", "-o", report.JSON}, args...)...)
 	v = &audit.Verdict{}
 	if len(out) > 0 {
 		must(t, json.Unmarshal(out, v))

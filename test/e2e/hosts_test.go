@@ -8,10 +8,11 @@ import (
 	"github.com/quorate/quorate/test/lab"
 )
 
-// A host dies: its group goes on elsewhere with all that it had acknowledged, and comes back when the host does.
+// A host dies: its group goes on elsewhere, where the plugin has said it would, with all that it had acknowledged, and comes back when the
+// host does.
 func TestHostKill(t *testing.T) {
 	ctx := begin(t)
-	before := ask(t, ctx, shop)
+	before, there := ask(t, ctx, shop), foretold(t, ctx, shop, "node-a")
 	p, other := probe(t, ctx, shop), probe(t, ctx, news)
 	_, err := theLab.Kill(ctx, "node-a")
 	must(t, err)
@@ -21,9 +22,11 @@ func TestHostKill(t *testing.T) {
 	if len(report.Outages) != 1 {
 		t.Errorf("want one outage, got %+v", report.Outages)
 	}
-	if g.Status.Assignment.Node != "node-c" && g.Status.Assignment.Node != "node-b" {
-		t.Errorf("went to %s", g.Status.Assignment.Node)
+	if g.Status.Assignment.Node != there {
+		t.Errorf("went to %s; kubectl quorate simulate had said %q", g.Status.Assignment.Node, there)
 	}
+	explained(t, ctx, shop, there, "node-a")
+	replayed(t, ctx, shop, there)
 	if after := ask(t, ctx, shop); after.Count < before.Count+report.Good {
 		t.Errorf("counted %d, then acknowledged %d, now at %d: acknowledged visits are lost", before.Count, report.Good, after.Count)
 	}

@@ -90,6 +90,7 @@ func (d *Daemon) daemons(h *hostState) []host.Process {
 	}
 	manager := host.Process{Name: "manager", AutoStart: true, Restart: true, Args: append([]string{
 		binDir + "/quorate-manager", "--kubeconfig", etcDir + "/manager.kubeconfig", "--node", h.name,
+		"--decisions-dir", "/var/lib/quorate/decisions",
 		"--namespace", protocol.Namespace, "--metrics-bind-address", "0", "--health-probe-bind-address", "0", "--leader-elect=true",
 	}, d.options.ManagerArgs...)}
 	return []host.Process{agent, manager}
