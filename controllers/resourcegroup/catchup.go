@@ -28,8 +28,12 @@ func (r *Reconciler) catchUp(ctx context.Context, o *snapshot.Objects) error {
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", o.Name, err)
 	}
+	done := writtenAlready(o.Groups, entries)
 	for i := range entries {
 		write := r.writeEntry
+		if i < done[entries[i].UID] {
+			write = r.recordEntry
+		}
 		if entries[i].Request != nil {
 			write = func(ctx context.Context, o *snapshot.Objects, e *replica.Entry) error {
 				return r.writeRequest(ctx, o, e, entries[i+1:])
@@ -41,10 +45,35 @@ func (r *Reconciler) catchUp(ctx context.Context, o *snapshot.Objects) error {
 	}
 	written := o.Cluster.DeepCopy()
 	written.Status.JournalWritten = token
-	if err := r.Client.Status().Patch(ctx, written, client.MergeFromWithOptions(o.Cluster, client.MergeFromWithOptimisticLock{})); err != nil {
+	// Whoever else writes this status counts what has just been written: with a lock on its version, a busy cluster could never be acknowledged.
+	// That a page is written stays true whatever the status says beside it.
+	if err := r.Client.Status().Patch(ctx, written, client.MergeFrom(o.Cluster)); err != nil {
 		return fmt.Errorf("acknowledging the journal of cluster %s: %w", o.Name, err)
 	}
 	return nil
+}
+
+// writtenAlready counts, by the group's UID, the entries up to the last one that the group's status shows just as it is in the journal: an earlier
+// attempt wrote them. Writing them again would show the group's past once more, and whoever follows its status would have to follow that.
+func writtenAlready(groups []*v1alpha1.ResourceGroup, entries []replica.Entry) map[string]int {
+	done := map[string]int{}
+	for _, g := range groups {
+		for i := range entries {
+			if entries[i].UID == string(g.UID) && entries[i].Request == nil && equality.Semantic.DeepEqual(entries[i].Status, &g.Status) {
+				done[entries[i].UID] = i + 1
+			}
+		}
+	}
+	return done
+}
+
+// recordEntry records what an entry tells that is written already: its Events may not have been.
+func (r *Reconciler) recordEntry(ctx context.Context, o *snapshot.Objects, e *replica.Entry) error {
+	at := slices.IndexFunc(o.Groups, func(g *v1alpha1.ResourceGroup) bool { return string(g.UID) == e.UID })
+	if at < 0 {
+		return nil
+	}
+	return r.finishEntry(ctx, o, at, e, e.Events)
 }
 
 // writeEntry writes one entry. One about a group that is gone, or was made again, has nothing to change.
@@ -65,8 +94,18 @@ func (r *Reconciler) writeEntry(ctx context.Context, o *snapshot.Objects, e *rep
 			return nil
 		}
 		r.recent.Wrote(g.ResourceVersion, written)
-		g = written
+		o.Groups[at] = written
 	}
+	events := e.Events
+	if e.Decided && e.Outdated(o.Groups[at].Status.Assignment) {
+		events = append(slices.Clone(events), superseded(o.Groups[at], e))
+	}
+	return r.finishEntry(ctx, o, at, e, events)
+}
+
+// finishEntry does what an entry asks for beside the group's status.
+func (r *Reconciler) finishEntry(ctx context.Context, o *snapshot.Objects, at int, e *replica.Entry, events []status.Event) error {
+	g := o.Groups[at]
 	if e.Move != "" && g.Annotations[v1alpha1.MoveToAnnotation] == e.Move {
 		patched, err := r.patchMeta(ctx, g, removeMove)
 		if err != nil {
@@ -75,10 +114,6 @@ func (r *Reconciler) writeEntry(ctx context.Context, o *snapshot.Objects, e *rep
 		g = patched
 	}
 	o.Groups[at] = g
-	events := e.Events
-	if e.Decided && e.Outdated(g.Status.Assignment) {
-		events = append(slices.Clone(events), superseded(g, e))
-	}
 	return r.recordPast(ctx, g, e, events)
 }
 
