@@ -60,11 +60,11 @@ test-unit: ## Only the tests that need no API server, no root and no lab.
 
 .PHONY: test-e2e
 test-e2e: build controlplane ## Only the end-to-end tests on the lab (RUN=name picks some).
-	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e ./test/e2e/twonode -p 1 -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
+	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e ./test/e2e/twonode ./test/e2e/hyper -p 1 -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-autonomy
-test-autonomy: build controlplane ## Only the lab's tests of decisions without the API server (RUN=name picks some).
-	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/autonomy -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
+test-autonomy: build controlplane ## Only the lab's tests with the control plane on the hosts that die, or gone (RUN=name picks some).
+	@$(SUDO) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) QUORATE_BIN=$(BIN) go test ./test/e2e/hyper -count=1 -timeout 25m -v $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-vm
 test-vm: build vm ## Only the tests that need real disks, NFS or watchdogs, in an emulated guest (RUN=regexp, PACKAGES=...).

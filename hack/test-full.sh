@@ -18,4 +18,4 @@ QUORATE_TEST_FULL=1 hack/test-vm.sh
 say "fuzzing, ten seconds a parser"
 FUZZTIME=10s hack/fuzz.sh
 say "three more rounds of the end-to-end tests"
-"${as_root[@]}" go test -count=3 -p 1 -timeout 60m ./test/e2e ./test/e2e/twonode
+"${as_root[@]}" go test -count=3 -p 1 -timeout 60m ./test/e2e ./test/e2e/twonode ./test/e2e/hyper
