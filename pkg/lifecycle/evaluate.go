@@ -108,7 +108,7 @@ func (m *Machine) disks() []*resource {
 
 // reserved reports whether the disk is held for the current epoch.
 func (m *Machine) reserved(r *resource) bool {
-	return r.Reserved == m.epoch() && r.Reserved > 0 && !r.lost
+	return r.Reserved == m.epoch() && !r.lost
 }
 
 func (m *Machine) allReserved() bool {
@@ -128,7 +128,7 @@ func (m *Machine) nextDisk() *resource {
 // prove gives the resource its proof for the current epoch if there is one by now, and returns when to ask again.
 func (m *Machine) prove(r *resource) (proven bool, again int64) {
 	epoch := m.epoch()
-	if r.ProofEpoch == epoch && epoch > 0 {
+	if r.ProofEpoch == epoch {
 		return true, 0
 	}
 	kind := r.spec.Kind
@@ -168,7 +168,7 @@ func (m *Machine) protected(r *resource) bool {
 func (m *Machine) protects(r *resource) bool {
 	switch {
 	case r.ProofEpoch != m.epoch():
-		return r.spec.Kind == KindProcess && m.protected(r)
+		return m.protected(r)
 	case r.spec.Kind == KindDisk:
 		return r.Proof == ProofReservation
 	case r.spec.Kind == KindAddress:

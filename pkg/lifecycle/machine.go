@@ -124,9 +124,6 @@ func (r *resource) restore(saved SavedResource) {
 		r.Phase = PhaseIdle
 	case PhaseOnlining, PhaseOnline:
 		r.Phase = PhaseAdopting
-		if saved.Phase == PhaseOnlining {
-			r.Stopping = false
-		}
 	case PhaseOfflining:
 		// The stop goes on from the beginning: Offline of what is half offline is no error.
 		r.Phase, r.Stopping = PhaseOnline, true
@@ -168,12 +165,12 @@ func (m *Machine) Refuses(d Desired) error {
 		return &RefusedError{"this generation has lost quorum: nothing of it runs again"}
 	case d.Epoch < current.Epoch:
 		return &RefusedError{fmt.Sprintf("epoch %d is older than epoch %d, which is known here", d.Epoch, current.Epoch)}
-	case d.Run && d.Epoch == current.Epoch && !current.Run && current.Epoch > 0:
+	case d.Run && (d.Epoch == 0 || d.Epoch > model.MaxEpoch):
+		return &RefusedError{fmt.Sprintf("epoch %d cannot be (EpochExhausted past %d)", d.Epoch, model.MaxEpoch)}
+	case d.Run && d.Epoch == current.Epoch && !current.Run:
 		return &RefusedError{fmt.Sprintf("epoch %d was withdrawn from this node", d.Epoch)}
 	case d.Run && d.Epoch < m.saved.Floor:
 		return &RefusedError{fmt.Sprintf("epoch %d is below epoch %d, which was seen on this node or its disks", d.Epoch, m.saved.Floor)}
-	case d.Run && (d.Epoch == 0 || d.Epoch > model.MaxEpoch):
-		return &RefusedError{fmt.Sprintf("epoch %d cannot be (EpochExhausted past %d)", d.Epoch, model.MaxEpoch)}
 	}
 	if d.Run {
 		return cycle(d.Resources)
@@ -270,7 +267,6 @@ func (m *Machine) newEpoch(d Desired) {
 	m.saved.Forced = false
 	for _, r := range m.resources {
 		r.Restarts, r.Failed, r.FailedAt, r.RestartAt = nil, false, 0, 0
-		r.Proof, r.ProofEpoch = ProofNone, 0
 	}
 }
 

@@ -43,6 +43,46 @@ func TestStrangersAtOneEpoch(t *testing.T) {
 	}
 }
 
+// TestRunnerBesideASilentOwner: who runs the group at the very epoch that an owner was given, of which nothing is heard, keeps it (O6).
+func TestRunnerBesideASilentOwner(t *testing.T) {
+	r := policy.Plan(oddCluster(func(_ *model.Snapshot, g *model.Group) {
+		g.Reports = []model.OwnerReport{{Node: "b", ID: 2, Generation: 1, Running: 4}}
+	}), noon)
+	if len(r.Decisions) != 1 || r.Decisions[0].Assignment.Node != "b" || r.Decisions[0].Reason != model.ReasonAdopted {
+		t.Errorf("%+v", r.Decisions)
+	}
+}
+
+// TestWithdrawnMemberThatRuns: a member that runs at the epoch of its withdrawal, or above, is answered above that: told to stop again if
+// it may not have the group, else given it. What becomes of the others is not lost by that.
+func TestWithdrawnMemberThatRuns(t *testing.T) {
+	for _, c := range []struct {
+		running      model.Epoch
+		availability model.Availability
+		want         []policy.MemberChange
+	}{
+		{4, model.Drained, []policy.MemberChange{{Node: "a", Kind: policy.WithdrawMember, Epoch: 6, Reason: model.ReasonDrain}}},
+		{9, model.Drained, []policy.MemberChange{{Node: "a", Kind: policy.WithdrawMember, Epoch: 10, Reason: model.ReasonDrain}}},
+		{9, model.Available, []policy.MemberChange{{Node: "a", Kind: policy.AddMember, Epoch: 11, Reason: model.ReasonMemberAdded}}},
+	} {
+		s := oddCluster(func(s *model.Snapshot, g *model.Group) {
+			s.Nodes[0].Availability = c.availability
+			g.Mode, g.PossibleOwners = model.ModeLoadBalanced, []string{"a"}
+			g.Members = []model.GroupMember{
+				{Node: "a", ID: 1, Generation: 1, Epoch: 4, Withdrawn: true, Reason: model.ReasonDrain, Time: noon},
+				{Node: "c", ID: 3, Generation: 1, Epoch: 5, Withdrawn: true, Reason: model.ReasonNotPossibleOwner, Time: noon},
+			}
+			g.Reports = []model.OwnerReport{{Node: "a", ID: 1, Generation: 1, Running: c.running}, {Node: "c", ID: 3, Generation: 1, Released: 5}}
+			g.Assignment = model.Assignment{Epoch: 5, View: model.ViewID{Number: 7, Coordinator: 1}}
+		})
+		want := append(c.want, policy.MemberChange{Node: "c", Kind: policy.DropMember, Epoch: 5, Reason: model.ReasonReleased})
+		r := policy.Plan(s, noon)
+		if len(r.Decisions) != 1 || !slices.Equal(r.Decisions[0].Changes, want) {
+			t.Errorf("%s at %d: %+v, want %+v", c.availability, c.running, r.Decisions, want)
+		}
+	}
+}
+
 // TestFailureAtAnUnknownTime: an agent that does not say when the resource failed is taken to mean the time of the assignment.
 func TestFailureAtAnUnknownTime(t *testing.T) {
 	report := model.OwnerReport{Node: "a", ID: 1, Generation: 1, Running: 4, FailoverWanted: "app", FailoverEpoch: 4}
@@ -99,6 +139,15 @@ func TestNodeOfAnotherName(t *testing.T) {
 		if len(r.Decisions) != 1 || r.Decisions[0].Kind != policy.Withdraw || r.Decisions[0].Reason != model.ReasonDrain || r.Decisions[0].From != "a" {
 			t.Errorf("%s: %+v", what, r.Decisions)
 		}
+	}
+}
+
+// TestOlderLife: a view with the owner in an older life than the assignment names is older than the assignment (O5).
+func TestOlderLife(t *testing.T) {
+	s := oddCluster(func(_ *model.Snapshot, g *model.Group) { g.Assignment.Generation = 2 })
+	r := policy.Plan(s, noon)
+	if note := r.Groups[s.Groups[0].Key]; len(r.Decisions) != 0 || note.Reason != model.ReasonOlderView {
+		t.Errorf("%+v, %+v", note, r.Decisions)
 	}
 }
 
