@@ -313,11 +313,19 @@ func (e *Entry) Written(shown *v1alpha1.ResourceGroupStatus) *v1alpha1.ResourceG
 	switch {
 	case ours == nil && theirs != nil:
 		return nil
+	case e.Outdated(theirs):
+		// History, whatever its epoch: it may have been on one disk alone, and obeyed by nobody. Its epoch is not given again (O7).
+		if e.epoch() <= max(theirs.Epoch, shown.EpochFloor) {
+			return nil
+		}
+		passed := *shown
+		passed.EpochFloor = e.epoch()
+		return &passed
 	case ours == nil || theirs == nil || ours.Epoch > theirs.Epoch:
 		return e.Status
 	case ours.Epoch == theirs.Epoch && ours.Node == theirs.Node && ours.NodeID == theirs.NodeID && ours.Generation == theirs.Generation:
 		return e.Status
-	case theirs.Epoch >= int64(model.MaxEpoch) || e.Outdated(theirs):
+	case theirs.Epoch >= int64(model.MaxEpoch):
 		return nil
 	case theirs.ViewID.Number == int64(e.ID.View.Number) && !later(ours, theirs):
 		return nil // a later entry of the same view, written already

@@ -38,6 +38,7 @@ func TestWritten(t *testing.T) {
 		"written before":                       {shown: gives("b", 2, 518, 9, 100), entry: decided, want: decided.Status.Assignment},
 		"a later entry of the view is written": {shown: gives("a", 1, 519, 9, 101), entry: decided},
 		"one of a newer view stands":           {shown: gives("a", 1, 5, 10, 50), entry: entry(9, 1, gives("b", 2, 5, 9, 100))},
+		"an entry that one disk alone had":     {shown: gives("a", 1, 300, 10, 50), entry: decided, want: gives("a", 1, 300, 10, 50)},
 		"one that nobody obeyed": {
 			shown: gives("c", 3, 600, 8, 99), entry: decided,
 			want: func() *v1alpha1.Assignment {
