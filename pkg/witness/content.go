@@ -23,6 +23,9 @@ type Content struct {
 	// StateVersion orders states, from 1: a device keeps the highest, and never replaces a state by one of a lower or the same
 	// version.
 	StateVersion uint64
+	// StateLost says that the state of StateVersion cannot be read any more: it is damaged or gone. State is an older one then, if there
+	// is any. Only Load sets it.
+	StateLost bool
 }
 
 // MaxState is the size in bytes of the largest State that every kind of witness takes.
@@ -65,7 +68,7 @@ func Merge(a, b Content) Content {
 		out.Tentative = nil
 	}
 	if b.StateVersion > out.StateVersion {
-		out.State, out.StateVersion = b.State, b.StateVersion
+		out.State, out.StateVersion, out.StateLost = b.State, b.StateVersion, b.StateLost
 	}
 	return out
 }

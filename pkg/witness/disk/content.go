@@ -62,7 +62,7 @@ func (d *Device) Load(ctx context.Context) (witness.Content, error) {
 	if err != nil {
 		return witness.Content{}, err
 	}
-	out.State, out.StateVersion = state.data, state.version
+	out.State, out.StateVersion, out.StateLost = state.data, max(state.version, state.lost), state.lost != 0
 	return out, nil
 }
 
@@ -192,6 +192,9 @@ func (d *Device) setMark(m int) error {
 type state struct {
 	version uint64
 	data    []byte
+	// lost is the highest version above this one that was once whole and is not any more; 0 for none. A write that was cut short leaves
+	// none: it goes over a copy that is older than the newest.
+	lost uint64
 }
 
 // newestState returns the newest state that is whole, and the number of the copy that has it; -1 if there is none.
@@ -212,6 +215,7 @@ func (d *Device) newestState() (n int, newest state, err error) {
 		}
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.h.Version, a.h.Version) })
+	var lost uint64
 	for _, c := range candidates {
 		data := aligned(roundUp(c.h.Size))
 		if err := d.read(data, copyAt(c.n)+block); err != nil {
@@ -219,10 +223,11 @@ func (d *Device) newestState() (n int, newest state, err error) {
 		}
 		data = data[:c.h.Size]
 		if sum := sha256.Sum256(data); bytes.Equal(sum[:], c.h.Sum) {
-			return c.n, state{version: c.h.Version, data: data}, nil
+			return c.n, state{version: c.h.Version, data: data, lost: lost}, nil
 		}
+		lost = max(lost, c.h.Version)
 	}
-	return -1, state{}, nil
+	return -1, state{lost: lost}, nil
 }
 
 // saveState writes the state if it is newer than what is there. Its data goes first: until the header is there, the copy's old header
@@ -232,7 +237,7 @@ func (d *Device) saveState(node model.NodeID, s state) error {
 	if err != nil {
 		return err
 	}
-	if n >= 0 && newest.version >= s.version {
+	if n >= 0 && max(newest.version, newest.lost) >= s.version {
 		return nil
 	}
 	copies := copiesOf(node)

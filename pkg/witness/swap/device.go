@@ -100,6 +100,7 @@ func (d *Device) Load(ctx context.Context) (witness.Content, error) {
 			return witness.Content{}, err
 		}
 		if again.Version == stored.Version {
+			c.StateVersion, c.StateLost = doc.State.Version, true
 			return c, nil
 		}
 	}

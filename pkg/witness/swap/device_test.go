@@ -144,7 +144,7 @@ func TestDamagedState(t *testing.T) {
 	s.m.Spoil()
 	got, err := s.b.Load(t.Context())
 	must(t, err)
-	want.State, want.StateVersion = nil, 0
+	want.State, want.StateLost = nil, true
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("with a damaged state (-want +got):\n%s", diff)
 	}
