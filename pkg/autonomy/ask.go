@@ -109,7 +109,7 @@ const (
 	HoldDisabled Hold = "AutonomyDisabled"
 	// HoldNoQuorum: the node is in no view that may act.
 	HoldNoQuorum Hold = "NoQuorum"
-	// HoldWitness: the view needs the vote of the witness.
+	// HoldWitness: the view needs the vote of the witness, which does not keep the journal.
 	HoldWitness Hold = "NeedsWitness"
 	// HoldSession: the session is not complete yet. It passes by itself.
 	HoldSession Hold = "Waiting"
@@ -125,8 +125,8 @@ func (m *Machine) Holds(now time.Duration) (Hold, string) {
 		return HoldDisabled, "the Cluster does not allow decisions without the API server (spec.autonomy is not Enabled)"
 	case !st.Acting || st.View == nil || now >= st.ActingUntil:
 		return HoldNoQuorum, "this node is in no quorate view: see quorate-agent quorum status"
-	case m.needsWitness():
-		return HoldWitness, "this view needs the vote of the witness to be quorate, so it may decide nothing (rule J3)"
+	case m.needsWitness() && m.WitnessTrouble() != "":
+		return HoldWitness, "this view needs the vote of the witness, and nothing may be decided by it (rule J9): " + m.WitnessTrouble()
 	case f == nil || f.session.View != st.View.ID:
 		return HoldSession, "the view's coordinator has not opened a session yet"
 	case !f.begun:

@@ -8,7 +8,6 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
-	"github.com/quorate/quorate/pkg/quorum"
 	"github.com/quorate/quorate/pkg/replica"
 )
 
@@ -258,8 +257,8 @@ func TestHolds(t *testing.T) {
 		HoldNoQuorum: func(w *world) { w.view.Members = w.view.Members[:1] },
 		HoldSession:  func(w *world) { w.deaf[1] = true; w.install(9, 1, 2, 3) },
 		HoldWitness: func(w *world) {
-			w.record = quorum.NewRecord(1, 1, []model.NodeID{1, 2, 3, 4, 5, 6})
-			w.record.Witness = 9
+			w.needed = true
+			w.machines[2].WitnessRead(w.now, nil, "garbled")
 		},
 	}
 	for want, change := range cases {

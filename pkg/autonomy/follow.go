@@ -75,7 +75,7 @@ func (m *Machine) advance(f *follow, l *Lead) {
 		m.save()
 	}
 	if l.Over && f.trim == f.has {
-		m.saved.Pending, m.saved.Journal, f.cleared, f.running = false, nil, true, false
+		m.saved.Pending, m.saved.Journal, f.cleared, f.running, m.kept.unread = false, nil, true, false, ""
 		m.whole()
 		m.save()
 	}
@@ -87,7 +87,9 @@ func (m *Machine) answer() {
 	if f == nil || m.st.View == nil || f.session.View != m.st.View.ID {
 		return
 	}
-	a := &Follow{Begun: f.begun, Has: f.has, Trim: f.written, Cleared: f.cleared, Report: m.report, Lost: m.saved.Lost, Asks: m.asks}
+	a := &Follow{
+		Begun: f.begun, Has: f.has, Trim: f.written, Cleared: f.cleared, Kept: m.word(f.session), Report: m.report, Lost: m.saved.Lost, Asks: m.asks,
+	}
 	if !f.begun {
 		a.Copy, a.Journal = m.saved.Copy, m.saved.Journal
 	}

@@ -18,6 +18,8 @@ type lead struct {
 	log          []replica.Entry
 	trim, commit int
 	lost, over   bool
+	// kept is what the holder of the witness has told; nil for nothing yet.
+	kept *KeptWord
 	// starts has, for each group, the epoch above which this session's begin.
 	starts map[string]int64
 	number uint64
@@ -48,7 +50,7 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 	if m == nil {
 		return
 	}
-	if !m.joined {
+	if !m.joined || !l.running && !a.Begun { // what it knows may grow until the session runs
 		m.joined, m.at = true, *a
 	}
 	if m.at.Begun && !a.Begun && !a.Cleared {
@@ -64,6 +66,7 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 	if m.asks = a.Asks; len(l.repliesTo(m)) > 0 {
 		m.told = false
 	}
+	l.takeWord(a.Kept)
 	if a.Report != nil && (m.report == nil || a.Report.Serial > m.report.Serial) {
 		m.report, l.due = a.Report, true
 	}
@@ -124,7 +127,7 @@ func (m *Machine) pump(now time.Duration) {
 	for _, o := range m.st.View.Members {
 		to := l.members[o.ID]
 		pause := idleResend
-		if !l.running || !to.at.Begun || to.at.Has < l.end() || l.over {
+		if !l.running || !to.at.Begun || to.at.Has < l.end() || l.commit < l.end() || l.over {
 			pause = resend
 		}
 		if o.ID == m.cfg.Self || to.told && now-to.sent < pause {
@@ -143,12 +146,15 @@ func (m *Machine) progress(now time.Duration) bool {
 		if enforced(ruleJoined) && !l.all(func(o *member) bool { return o.joined }) {
 			return false
 		}
+		if m.needsWitness() && l.kept == nil {
+			return false // what it keeps has not been read
+		}
 		m.begin()
 		return true
 	case l.over:
 		return false
 	}
-	if begun, stepped := l.settle(); !begun || stepped {
+	if begun, stepped := l.settle(m.needsWitness()); !begun || stepped {
 		return stepped
 	}
 	if l.commit == l.end() && len(l.log) == 0 && m.anyReaches() {
@@ -172,9 +178,12 @@ func (m *Machine) progress(now time.Duration) bool {
 }
 
 // settle commits what all members have, and drops what the API server has. It reports whether all members have begun, and whether
-// anything has changed.
-func (l *lead) settle() (begun, stepped bool) {
+// anything has changed. With witness, what is committed must be on the witness too.
+func (l *lead) settle(witness bool) (begun, stepped bool) {
 	commit := l.end()
+	if witness {
+		commit = min(commit, l.kept.has())
+	}
 	for _, o := range l.members {
 		switch {
 		case !o.at.Begun && !enforced(ruleJoined):

@@ -54,6 +54,8 @@ type State struct {
 type Out struct {
 	// Save is nil when nothing has changed.
 	Save *State
+	// Keep goes to the witness after Save is on disk; nil when nothing has changed. The answers need not wait for it.
+	Keep *Keep
 	Send []Envelope
 	// Replies answer what was asked here, Answered is what this node has answered as the coordinator.
 	Replies  []Reply
@@ -78,6 +80,7 @@ type Machine struct {
 	// asks are what operators ask here, asked is when the coordinator was told last.
 	asks  []Ask
 	asked time.Duration
+	kept  kept
 	out   Out
 }
 
@@ -196,6 +199,10 @@ func (m *Machine) Observe(now time.Duration, st *membership.Status) {
 	m.st = *st
 	if !before.Equal(st.View) {
 		m.unmerged, m.follow = false, nil
+		if aside := m.kept.aside; aside != nil {
+			m.kept.aside = nil
+			m.inherit(aside)
+		}
 		m.whole()
 	}
 	if m.anyReaches() || st.View == nil {
@@ -302,6 +309,7 @@ func (m *Machine) String() string {
 
 // Ready returns what follows from the steps since the last call.
 func (m *Machine) Ready() Out {
+	m.keep()
 	out := m.out
 	m.out = Out{}
 	return out

@@ -53,6 +53,8 @@ type Follow struct {
 	Trim int `json:"trim,omitempty"`
 	// Cleared says that it goes by the API server again.
 	Cleared bool `json:"cleared,omitempty"`
+	// Kept is set by the member that holds the witness.
+	Kept *KeptWord `json:"kept,omitempty"`
 	// Report is what is on the member now.
 	Report *Report `json:"report,omitempty"`
 	// Asks are what operators ask on the member's host, until it has the answers.

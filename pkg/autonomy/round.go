@@ -10,7 +10,6 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/decision"
 	"github.com/quorate/quorate/pkg/model"
-	"github.com/quorate/quorate/pkg/quorum"
 	"github.com/quorate/quorate/pkg/replica"
 	"github.com/quorate/quorate/pkg/snapshot"
 	"github.com/quorate/quorate/pkg/status"
@@ -37,44 +36,19 @@ func startsOf(c *replica.Copy, view uint64) map[string]int64 {
 	return starts
 }
 
-// mayDecide says that this node may decide now. A view that needs the vote of the witness may not: what it decided could be unknown to
-// the view that takes the witness next.
+// mayDecide says that this node may decide now. In a view that needs the vote of the witness, what it keeps must have been read, and it
+// must be able to keep what is decided.
 func (m *Machine) mayDecide(now time.Duration) bool {
 	st := &m.st
 	switch {
 	case !m.cfg.Decides || !st.Acting || now >= st.ActingUntil || m.anyReaches() || now-m.reached < m.cfg.Wait && enforced(ruleWait):
 		return false
-	case m.needsWitness():
+	case m.needsWitness() && (m.lead.kept == nil || !m.lead.kept.Begun || m.lead.kept.Trouble != ""):
 		return false
 	case !enforced(ruleJoined):
 		return true
 	}
 	return m.lead.all(func(o *member) bool { return o.report != nil })
-}
-
-// needsWitness says that the view is quorate only by the vote of the witness (J3).
-func (m *Machine) needsWitness() bool {
-	return !nodesSuffice(m.st.View.Has, m.st.Committed) || !nodesSuffice(m.st.View.Has, m.st.Tentative)
-}
-
-// nodesSuffice says that the nodes have a majority under the record without the witness. No record asks for nothing.
-func nodesSuffice(has func(model.NodeID) bool, r *quorum.Record) bool {
-	if r == nil || r.Witness == 0 && !r.WitnessOnly {
-		return true
-	}
-	if r.WitnessOnly {
-		return false
-	}
-	votes, total := 0, len(r.Voters)
-	for _, id := range r.Voters {
-		if has(id) {
-			votes++
-		}
-	}
-	if total%2 == 0 {
-		total++ // the witness has a vote
-	}
-	return 2*votes > total
 }
 
 // decide makes one round and adds what follows to the log; it reports whether anything did.

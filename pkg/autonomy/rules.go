@@ -11,4 +11,8 @@ const (
 	ruleLost   rule = "J5" // a journal that is in nobody's hands is remembered
 	// ruleUnreported makes nodes outside the view unproven for every group that is decided about (O6).
 	ruleUnreported rule = "J6"
+	// ruleRead and ruleKept make the witness one more member of a view that needs its vote: what it keeps is read before its vote counts,
+	// and what is decided is on it before it is obeyed.
+	ruleRead rule = "J9 read"
+	ruleKept rule = "J9 kept"
 )

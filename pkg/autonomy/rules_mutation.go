@@ -10,6 +10,8 @@ const (
 	RuleJump       = ruleJump
 	RuleLost       = ruleLost
 	RuleUnreported = ruleUnreported
+	RuleRead       = ruleRead
+	RuleKept       = ruleKept
 )
 
 // Disabled is the rule that the mutation check has switched off; empty for none.

@@ -229,5 +229,15 @@ func (m *Machine) witnessStatus(now time.Duration) WitnessStatus {
 		}
 	}
 	s.Counts = s.Holder != 0 && m.p.Committed != nil && m.p.Committed.Witness == m.held(now)
+	s.Needed = m.needsWitness()
 	return s
+}
+
+// needsWitness says that the view's nodes are no majority without the witness, under some record that binds it (R5).
+func (m *Machine) needsWitness() bool {
+	if m.v.View == nil {
+		return false
+	}
+	has := func(id model.NodeID) bool { return m.v.View.Has(id) && m.hasVote(id) }
+	return slices.ContainsFunc(m.binding(ids(m.v.View.Members)), func(r *quorum.Record) bool { return !r.Quorate(has, false) })
 }

@@ -160,4 +160,7 @@ type WitnessStatus struct {
 	Holder model.NodeID
 	// Counts says that the view counts the vote of the witness now.
 	Counts bool
+	// Needed says that the nodes of the view alone are no majority under some record that binds it: it is quorate only by the witness's
+	// vote, if at all.
+	Needed bool
 }

@@ -227,7 +227,11 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 
 // copier makes the copy of the cluster's state for the witness.
 func (a *agent) copier(store *runstate.Store) *copier {
-	c := &copier{log: a.log.WithName("copier"), cluster: a.opts.Cluster, world: a.world, core: a.core, store: store}
+	c := &copier{
+		log: a.log.WithName("copier"), cluster: a.opts.Cluster, world: a.world, standing: a.core.standing, setState: a.core.setState,
+		raise: store.RaiseFloor, loaded: a.journal.loaded, kept: a.journal.kept, wake: make(chan struct{}, 1),
+	}
+	a.journal.keep = c.keep
 	a.core.witness.copier.Store(c)
 	return c
 }

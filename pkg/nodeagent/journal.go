@@ -64,7 +64,9 @@ type journal struct {
 	// raise keeps an epoch below which nothing is obeyed any more.
 	raise func(uid string, epoch model.Epoch) error
 	// changed is called when what the node goes by may have changed.
-	changed  func()
+	changed func()
+	// keep puts a state on the witness while this node holds it; kept is called when it is there.
+	keep     func(*autonomy.Keep)
 	problems *problems
 	direct   client.Reader
 
@@ -75,6 +77,9 @@ type journal struct {
 	inbox map[model.NodeID]*autonomy.Message
 	// shown says that the API server has shown something new, news that something on this node has changed.
 	shown, news bool
+	// load is what a load of the witness has found, arrived what is on the witness since; nil for nothing new.
+	load    *load
+	arrived *arrival
 	// wantsShown and wantsNews say that the loop is woken for it.
 	wantsShown, wantsNews bool
 
@@ -85,6 +90,9 @@ type journal struct {
 	// saved is on disk, unsaved must be before anything is sent or obeyed.
 	saved, unsaved *autonomy.State
 	held           map[model.NodeID]*autonomy.Message
+	// unkept goes to the witness when all that came before it is on disk; loading is a load that has not ended.
+	unkept  *autonomy.Keep
+	loading *load
 	// told is what heartbeats say; nil before they have said anything. said tells others that it is what they are to say.
 	told     *bool
 	said     atomic.Bool
@@ -176,8 +184,9 @@ func (j *journal) turn(ctx context.Context) time.Duration {
 	s := j.standing()
 	j.configure(s)
 	inbox, shown, news := j.take(s)
+	load, arrived := j.takeWitness()
 	switch pending := j.machine.Pending(); {
-	case !pending && j.mayJoin(s, inbox):
+	case !pending && (j.mayJoin(s, inbox) || load != nil && (load.unread != "" || load.state != nil && load.state.Pending)):
 		// Before it goes by the journal it tells all that it has obeyed until now (J7): from here on it obeys nothing.
 		j.gate.shut()
 		j.see(ctx, shown)
@@ -189,6 +198,7 @@ func (j *journal) turn(ctx context.Context) time.Duration {
 		j.see(ctx, shown)
 	}
 	j.observe(s)
+	j.fromWitness(load, arrived)
 	for _, from := range slices.Sorted(maps.Keys(inbox)) {
 		j.machine.Receive(j.now(), from, inbox[from])
 	}
@@ -236,14 +246,6 @@ func (j *journal) mayJoin(s *standing, inbox map[model.NodeID]*autonomy.Message)
 		return false
 	}
 	return s.membersPending() || j.cfg.Decides && !s.anyReaches()
-}
-
-// anyReaches says that a member of the view reaches the API server.
-func (s *standing) anyReaches() bool {
-	return s.ReachesAPI || s.View != nil && slices.ContainsFunc(s.View.Members, func(m model.Member) bool {
-		p, found := s.peer(m.ID)
-		return found && p.ReachesAPI && !p.Silent
-	})
 }
 
 // see hands in what the API server shows, if there is anything new.
@@ -308,6 +310,9 @@ func (j *journal) settle(ctx context.Context) time.Duration {
 	for _, e := range out.Send {
 		j.held[e.To] = &e.Message
 	}
+	if out.Keep != nil {
+		j.unkept = out.Keep
+	}
 	if j.unsaved != nil {
 		j.gate.shut()
 		if err := j.write(); err != nil {
@@ -316,6 +321,10 @@ func (j *journal) settle(ctx context.Context) time.Duration {
 			return journalTick
 		}
 		j.problems.one(problemJournal, "", "")
+	}
+	if j.unkept != nil {
+		j.keep(j.unkept)
+		j.unkept = nil
 	}
 	j.order(out.Changed)
 	if err := j.deliver(ctx); err != nil {
@@ -326,6 +335,7 @@ func (j *journal) settle(ctx context.Context) time.Duration {
 		return journalRetry
 	}
 	j.complained = ""
+	j.endLoad()
 	return j.sleep()
 }
 
@@ -367,6 +377,7 @@ func (j *journal) order(changed bool) {
 	if !m.Lost() {
 		j.problems.set(partJournalLost, nil)
 	}
+	j.tellWitness()
 	missed := j.gate.set(o)
 	if changed || missed || o.api != j.obeyed || before.told != o.told || !reflect.DeepEqual(before.word, o.word) {
 		j.obeyed = o.api
@@ -397,13 +408,6 @@ func (j *journal) wordOf() *v1alpha1.AgentJournal {
 	}
 	out.Page, out.Token, j.word = page, token, out
 	return out
-}
-
-// notWritten takes the failure of a write in the background: the copy is made again.
-func (j *journal) notWritten(err error) {
-	j.log.Error(err, "The copy of the cluster's state is not on disk; it is written again")
-	j.problems.one(problemJournal, "", err.Error())
-	j.touched()
 }
 
 // deliver has the heartbeats say whether the node goes by its journal, then sends what has waited for it.

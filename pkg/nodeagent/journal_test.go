@@ -33,6 +33,9 @@ type company struct {
 	nodes   map[model.NodeID]*shell
 	objects *snapshot.Objects
 	reaches bool
+	// holder holds the witness; needed says that views need its vote.
+	holder model.NodeID
+	needed bool
 }
 
 // shell is one node's journal with everything around it.
@@ -45,6 +48,7 @@ type shell struct {
 	pending    bool
 	mute, full error
 	sent       []model.NodeID
+	asked      []*autonomy.Keep
 	first      map[model.NodeID]*autonomy.Message
 	floors     map[string]model.Epoch
 	epoch      int64
@@ -126,7 +130,7 @@ func (n *company) start(id model.NodeID) *shell {
 			return s.mute
 		},
 		send: s.sends, raise: func(uid string, epoch model.Epoch) error { s.floors[uid] = max(s.floors[uid], epoch); return nil },
-		changed: func() {}, problems: newProblems(func() {}),
+		changed: func() {}, keep: s.keeps, problems: newProblems(func() {}),
 	}
 	s.store = &journalStore{path: filepath.Join(s.dir, journalFile), failed: s.notWritten, write: func(path string, raw []byte) error {
 		if s.full != nil {
@@ -171,6 +175,7 @@ func (s *shell) stand() *standing {
 	out := &standing{Settings: &Settings{Self: s.id, NodeName: s.nodeName, Autonomy: true}}
 	out.Self, out.ReachesAPI = model.Member{ID: s.id, Generation: 1}, n.reaches
 	out.Committed = quorum.NewRecord(1, 1, []model.NodeID{1, 2, 3})
+	out.Witness.Holding, out.Witness.Needed = n.holder == s.id, n.needed
 	if n.view.Has(s.id) {
 		out.View, out.ViewSince, out.Acting, out.ActingUntil = n.view, n.now, true, n.now+time.Minute
 	}

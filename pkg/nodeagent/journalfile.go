@@ -56,17 +56,20 @@ func encodeJournal(s *autonomy.State) ([]byte, error) {
 }
 
 // decodeJournal reads the content of the file. It refuses what no agent writes, and a form that is newer than this agent's.
-func decodeJournal(raw []byte) (*autonomy.State, error) {
+func decodeJournal(raw []byte) (*autonomy.State, error) { return decodeState(raw, maxJournalPlain) }
+
+// decodeState is decodeJournal for a content of at most limit bytes after decompression.
+func decodeState(raw []byte, limit int64) (*autonomy.State, error) {
 	z, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errGarbledJournal, err)
 	}
-	plain, err := io.ReadAll(io.LimitReader(z, maxJournalPlain+1))
+	plain, err := io.ReadAll(io.LimitReader(z, limit+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errGarbledJournal, err)
-	case len(plain) > maxJournalPlain:
-		return nil, fmt.Errorf("%w: it has more than %d bytes", errGarbledJournal, maxJournalPlain)
+	case int64(len(plain)) > limit:
+		return nil, fmt.Errorf("%w: it has more than %d bytes", errGarbledJournal, limit)
 	}
 	var stored storedState
 	if err := json.Unmarshal(plain, &stored); err != nil {
@@ -190,4 +193,11 @@ func (s *journalStore) save(state *autonomy.State, turn uint64) error {
 	}
 	s.done, s.written = turn, sum
 	return nil
+}
+
+// notWritten takes the failure of a write in the background: the copy is made again.
+func (j *journal) notWritten(err error) {
+	j.log.Error(err, "The copy of the cluster's state is not on disk; it is written again")
+	j.problems.one(problemJournal, "", err.Error())
+	j.touched()
 }

@@ -3,6 +3,7 @@ package nodeagent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/membership"
+	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
@@ -67,6 +69,14 @@ func (s *standing) membersPending() bool {
 		}
 	}
 	return false
+}
+
+// anyReaches says that a member of the view reaches the API server.
+func (s *standing) anyReaches() bool {
+	return s.ReachesAPI || s.View != nil && slices.ContainsFunc(s.View.Members, func(m model.Member) bool {
+		p, found := s.peer(m.ID)
+		return found && p.ReachesAPI && !p.Silent
+	})
 }
 
 // gate keeps apart who obeys orders and who replaces them: an assignment that is looked at is obeyed, or not, before others are in force.

@@ -273,13 +273,10 @@ func (a *witnessAct) load(ctx context.Context, d witness.Device) error {
 		return err
 	}
 	a.result.Content = membership.WitnessContent{View: c.View, Committed: c.Committed, Tentative: c.Tentative, State: c.StateVersion}
-	if c.StateVersion > 0 {
-		if a.copier == nil {
-			return errors.New("this agent is starting and cannot take over the epochs yet")
-		}
-		a.copier.read(c.State, c.StateVersion)
+	if a.copier == nil {
+		return errors.New("this agent is starting and cannot take over yet what the witness keeps")
 	}
-	return nil
+	return a.copier.read(ctx, &c)
 }
 
 func (a *witnessAct) save(ctx context.Context, d witness.Device, me reservation.Key) error {
@@ -289,7 +286,13 @@ func (a *witnessAct) save(ctx context.Context, d witness.Device, me reservation.
 	if a.copier != nil && a.op.Content.State > 0 {
 		c.State, c.StateVersion = a.copier.state()
 	}
-	return d.Save(ctx, me, c)
+	if err := d.Save(ctx, me, c); err != nil {
+		return err
+	}
+	if len(c.State) > 0 {
+		a.copier.saved(c.StateVersion)
+	}
+	return nil
 }
 
 // witnessKey is the reservation key of a node's incarnation; 0 for nobody.

@@ -23,6 +23,17 @@ type Agent interface {
 	Thaw()
 }
 
+// Keeper is an Agent that keeps a state of its own on the witness, beside the records.
+type Keeper interface {
+	Agent
+	// Keeps is the state that the next save writes, with its version; 0 for none.
+	Keeps() (version uint64, state any)
+	// Saved tells that a state of this version, or a newer one, is on the witness.
+	Saved(version uint64)
+	// Loaded takes what a load has found, nil for nothing. The load ends when done is called.
+	Loaded(version uint64, state any, done func())
+}
+
 func isLoss(e membership.Event) bool {
 	_, lost := e.(membership.QuorumLost)
 	return lost
@@ -71,6 +82,15 @@ func (h *Host) SetPending(pending bool) bool {
 		return false
 	}
 	h.step(func(now time.Duration) { h.machine.SetPending(pending, now) })
+	return true
+}
+
+// SetState says that Keeps has a newer state. It is false when the process cannot say so now.
+func (h *Host) SetState(version uint64) bool {
+	if h.machine == nil || h.frozen || h.busy {
+		return false
+	}
+	h.step(func(now time.Duration) { h.machine.SetState(version, now) })
 	return true
 }
 

@@ -24,6 +24,9 @@ type witnessDisk struct {
 	// identity is written by who takes it first.
 	identity uint32
 	slots    map[model.NodeID]membership.WitnessContent
+	// state is the agents', of the highest version that any has saved.
+	state   any
+	version uint64
 	// hung stops what is under way, for one host or, under 0, for all; failed makes it fail.
 	hung, failed map[model.NodeID]bool
 	// busy are the hosts with an operation that was given up and has not ended.
@@ -65,6 +68,11 @@ func (d *witnessDisk) begin(h *Host, op membership.WitnessOp) {
 		return
 	}
 	d.busy[h.id] = true
+	keeper, _ := h.agent.(Keeper)
+	w := &writing{op: op}
+	if keeper != nil && op.Act == membership.WitnessSave {
+		w.version, w.state = keeper.Keeps()
+	}
 	given := false
 	d.w.After(witnessTimeout, func() {
 		if d.busy[h.id] && !given && h.life == life {
@@ -72,48 +80,87 @@ func (d *witnessDisk) begin(h *Host, op membership.WitnessOp) {
 			answer(membership.WitnessResult{Err: "timed out"})
 		}
 	})
-	d.attempt(h, boot, op, func(r membership.WitnessResult) {
+	d.attempt(h, boot, w, func(r membership.WitnessResult) {
 		if h.boots == boot {
 			d.busy[h.id] = false
 		}
-		if !given {
+		if given {
+			return
+		}
+		if keeper == nil || r.Err != "" || h.life != life {
 			given = true
 			answer(r)
+			return
 		}
+		d.tell(h, keeper, w, func() {
+			if !given {
+				given = true
+				answer(r)
+			}
+		})
 	})
 }
 
+// writing is an operation with what goes to the witness, or comes from it, for the agent.
+type writing struct {
+	op      membership.WitnessOp
+	version uint64
+	state   any
+}
+
+// tell tells the agent what has happened to its state, then goes on.
+func (d *witnessDisk) tell(h *Host, k Keeper, w *writing, next func()) {
+	switch w.op.Act {
+	case membership.WitnessSave:
+		k.Saved(w.version)
+	case membership.WitnessLoad:
+		k.Loaded(w.version, w.state, next)
+		return
+	}
+	next()
+}
+
 // attempt lets an operation take effect once nothing hangs.
-func (d *witnessDisk) attempt(h *Host, boot int, op membership.WitnessOp, done func(membership.WitnessResult)) {
-	d.w.After(d.w.between(200*time.Microsecond, 4*time.Millisecond), func() {
+func (d *witnessDisk) attempt(h *Host, boot int, w *writing, done func(membership.WitnessResult)) {
+	takes := d.w.between(200*time.Microsecond, 4*time.Millisecond)
+	if slow := d.w.opts.SlowSaves; slow > 0 && w.op.Act == membership.WitnessSave {
+		takes += d.w.between(0, slow)
+	}
+	d.w.After(takes, func() {
 		switch {
 		case h.boots != boot && d.w.chance(0.5): // lost with the host's power
 		case d.hung[h.id] || d.hung[0]:
-			d.w.After(20*time.Millisecond, func() { d.attempt(h, boot, op, done) })
+			d.w.After(20*time.Millisecond, func() { d.attempt(h, boot, w, done) })
 		case d.failed[h.id] || d.failed[0]:
 			done(membership.WitnessResult{Err: "input/output error"})
 		default:
-			r := d.effect(h, op)
-			d.w.trace("wit    %d %s %v: conflict=%t holder %v of %v", h.id, op.Act, op.Victim, r.Conflict, r.Holder, r.Registered)
+			r := d.effect(h, w)
+			d.w.trace("wit    %d %s %v: conflict=%t holder %v of %v", h.id, w.op.Act, w.op.Victim, r.Conflict, r.Holder, r.Registered)
 			d.w.After(d.w.between(100*time.Microsecond, 2*time.Millisecond), func() { done(r) })
 		}
 	})
 }
 
-func (d *witnessDisk) effect(h *Host, op membership.WitnessOp) membership.WitnessResult {
-	nexus := hostNexus(h.id)
+func (d *witnessDisk) effect(h *Host, w *writing) membership.WitnessResult {
+	op, nexus := w.op, hostNexus(h.id)
 	me, victim := witnessKey(op.Me), witnessKey(op.Victim)
 	const kind = reservation.WriteExclusiveRegistrantsOnly
 	switch op.Act {
 	case membership.WitnessLook:
 		return d.look()
 	case membership.WitnessLoad:
-		return membership.WitnessResult{Content: d.load()}
+		w.version, w.state = d.version, d.state
+		c := d.load()
+		c.State = d.version
+		return membership.WitnessResult{Content: c}
 	case membership.WitnessSave:
 		if !d.array.MayWrite(nexus) || d.array.Registrations[nexus] != me {
 			return membership.WitnessResult{Err: "reservation conflict on write"}
 		}
 		d.slots[h.id] = op.Content
+		if w.version > d.version {
+			d.version, d.state = w.version, w.state
+		}
 		return membership.WitnessResult{}
 	case membership.WitnessRegister:
 		return d.do(nexus, reservation.Command{Service: reservation.ServiceRegisterIgnore, ServiceKey: me})

@@ -22,6 +22,8 @@ type Options struct {
 	StaticVotes bool
 	// Witness configures a witness; WitnessOnly lets it alone vote (DiskOnly).
 	Witness, WitnessOnly bool
+	// SlowSaves is how much longer, at most, something takes to be on the witness.
+	SlowSaves time.Duration
 	// Drift lets each clock run up to 1% fast or slow.
 	Drift bool
 	// Trace receives a line for each thing that happens; nil for none.

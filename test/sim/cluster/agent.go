@@ -35,6 +35,7 @@ type agent struct {
 	probes    int
 	reaches   bool
 	journal   journal
+	keeping   keeping
 }
 
 // errDenied is the lease check of rule O8.

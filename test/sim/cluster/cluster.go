@@ -32,6 +32,9 @@ type Options struct {
 	APIOnly bool
 	// Alternatives gives groups with an address a second one: either is enough for the process.
 	Alternatives bool
+	// Halves makes a cluster of two or four nodes with a witness, whose votes never change and whose nodes decide without the API server:
+	// half of them is quorate by the witness's vote alone.
+	Halves bool
 }
 
 // Cluster is one simulated cluster with all that belongs to it.
@@ -75,7 +78,7 @@ func New(opts Options) *Cluster {
 	watchdogs := !ptpl || rng.IntN(2) == 0
 	allGuard := rng.IntN(5) > 0
 	witness := rng.IntN(10)
-	c.World = sim.NewWorld(sim.Options{
+	shape := sim.Options{
 		Seed: opts.Seed, Nodes: 2 + rng.IntN(4), Networks: 1 + rng.IntN(2), StaticVotes: rng.IntN(8) == 0, Drift: true, Trace: opts.Trace,
 		Witness: witness < 5, WitnessOnly: witness == 0,
 		Agent: func(h *sim.Host) sim.Agent {
@@ -85,7 +88,12 @@ func New(opts Options) *Cluster {
 			c.nodes = append(c.nodes, n)
 			return agentOf{n}
 		},
-	})
+	}
+	if opts.Halves {
+		c.autonomy, shape.Nodes, shape.StaticVotes, shape.Witness, shape.WitnessOnly = true, 2+2*(shape.Nodes%2), true, true, false
+		shape.SlowSaves = time.Duration(opts.Seed/5%2) * slowSaves
+	}
+	c.World = sim.NewWorld(shape)
 	c.World.SetObserver(c.check.event)
 	c.makeObjects(rng, ptpl)
 	for i := range 2 {

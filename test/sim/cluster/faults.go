@@ -132,6 +132,25 @@ func Storm(seed uint64, apiOnly bool, length time.Duration) []Fault {
 	return faults
 }
 
+// successions are faults of their own for clusters of halves: the API server goes, one half dies, the other decides and dies in its turn,
+// and the first is back before it.
+func successions(seed uint64, length time.Duration) []Fault {
+	rng := rand.New(rand.NewPCG(seed, 0x4a1f))
+	between := func(lo, hi int) time.Duration { return time.Duration(lo+rng.IntN(hi-lo)) * time.Millisecond }
+	var faults []Fault
+	for at := between(2000, 4000); at < length; at += between(4000, 7000) {
+		first, half := rng.IntN(4), []int{0b00110, 0b01010, 0b10010}[rng.IntN(3)]
+		faults = append(
+			faults,
+			Fault{At: at, Kind: "apidown", Node: 1, Other: 1, For: between(1500, 4500)},
+			Fault{At: at + between(200, 1200), Kind: "split", Node: 1, Other: 1, For: between(2000, 5000), Amount: half},
+			Fault{At: at + between(200, 1200), Kind: "powerout", Node: 1 + first, Other: 1, For: between(1000, 4000)},
+			Fault{At: at + between(1500, 4000), Kind: "powerout", Node: 2 + first, Other: 1, For: between(1000, 4000)},
+		)
+	}
+	return faults
+}
+
 // Inject has the faults happen at their times.
 func (c *Cluster) Inject(faults []Fault) {
 	for _, f := range faults {

@@ -80,6 +80,7 @@ func (a *agent) drive(step func(m *autonomy.Machine)) {
 			}
 		}
 	}
+	a.keepOnWitness(out.Keep)
 	j.held = append(j.held, out.Send...)
 	a.tellPending()
 	if obeys := j.machine.ObeysAPI(); out.Changed || obeys != j.obeyed {
@@ -123,15 +124,21 @@ func (a *agent) sendJournal(e autonomy.Envelope) {
 			return
 		}
 		b.drive(func(m *autonomy.Machine) {
-			if e.Message.Lead != nil && !m.Pending() && enforced(ruleFeed) {
-				// Before it goes by the journal it tells all that it has obeyed until now.
-				b.feed(m)
-				b.journal.last = b.makeReport()
-				m.Report(b.journal.last)
+			if e.Message.Lead != nil && !m.Pending() {
+				b.beforeJournal(m)
 			}
 			m.Receive(to.now(), from.id, &e.Message)
 		})
 	})
+}
+
+// beforeJournal tells all that this node has obeyed until now, before it goes by the journal (J7).
+func (a *agent) beforeJournal(m *autonomy.Machine) {
+	if enforced(ruleFeed) {
+		a.feed(m)
+		a.journal.last = a.makeReport()
+		m.Report(a.journal.last)
+	}
 }
 
 // groupObject is the group as this node is to take it; goes is false while it is not known whom to obey.
@@ -227,6 +234,9 @@ func (k *checker) committed(n *node, before, after *autonomy.State) {
 		if _, known := k.owners[at]; !known {
 			k.c.Trace("journal %s to %s epoch %d view %v unproven %v (%s)", g.Name, a.Node, a.Epoch, a.View, a.Unproven, a.Reason)
 			k.c.count("autonomous", 1)
+			if n.agent.st.Witness.Needed {
+				k.c.count("bywitness", 1)
+			}
 		}
 		k.owners[at] = owner
 	}

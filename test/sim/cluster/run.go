@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -12,8 +13,10 @@ type Run struct {
 	APIOnly bool
 	// Alternatives is as in Options.
 	Alternatives bool
-	Faults       []Fault
-	Trace        io.Writer
+	// Halves is as in Options.
+	Halves bool
+	Faults []Fault
+	Trace  io.Writer
 }
 
 // Outcome is what a run has shown.
@@ -33,17 +36,31 @@ const (
 	stormLength = 15 * time.Second
 	// settleLimit is the budget of L1 after the faults: restarts, proofs that are waited for, and retries.
 	settleLimit = 45 * time.Second
+	// slowSaves is how long something takes to be on the witness of some clusters: less than the witness's vote lasts.
+	slowSaves = 350 * time.Millisecond
 )
 
-// SeedRun is the run of a seed. Every eighth is a storm of the API alone, every third has alternatives among the dependencies.
+// SeedRun is the run of a seed. Every eighth is a storm of the API alone, every third has alternatives among the dependencies, every
+// fifth is a cluster of which a half and the witness are quorate.
 func SeedRun(seed uint64) Run {
+	if seed%5 == 2 && seed%8 != 0 {
+		return HalvesRun(seed)
+	}
 	apiOnly := seed%8 == 0
 	return Run{Seed: seed, APIOnly: apiOnly, Alternatives: seed%3 == 0, Faults: Storm(seed, apiOnly, stormLength)}
 }
 
+// HalvesRun is the run of a seed in a cluster of which a half and the witness are quorate, with halves that die one after the other while
+// the API server is gone.
+func HalvesRun(seed uint64) Run {
+	faults := append(Storm(seed, false, stormLength), successions(seed, stormLength)...)
+	slices.SortStableFunc(faults, byTime)
+	return Run{Seed: seed, Alternatives: seed%3 == 0, Halves: true, Faults: faults}
+}
+
 // Do carries the run out.
 func (r Run) Do() Outcome {
-	c := New(Options{Seed: r.Seed, Trace: r.Trace, APIOnly: false, Alternatives: r.Alternatives})
+	c := New(Options{Seed: r.Seed, Trace: r.Trace, APIOnly: false, Alternatives: r.Alternatives, Halves: r.Halves})
 	defer c.Close()
 	c.Inject(r.Faults)
 	err := r.drive(c)

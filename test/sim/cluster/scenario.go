@@ -133,6 +133,9 @@ func (r Run) Scenario(err error) string {
 	if r.Alternatives {
 		b.WriteString(" alternatives")
 	}
+	if r.Halves {
+		b.WriteString(" halves")
+	}
 	b.WriteString("\n")
 	for _, f := range r.Faults {
 		fmt.Fprintln(&b, f)

@@ -20,7 +20,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				d.Fatalf(t, "%v", err)
 			}
-			r := Run{Faults: faults, APIOnly: d.HasArg("api-only"), Alternatives: d.HasArg("alternatives")}
+			r := Run{Faults: faults, APIOnly: d.HasArg("api-only"), Alternatives: d.HasArg("alternatives"), Halves: d.HasArg("halves")}
 			d.ScanArgs(t, "seed", &r.Seed)
 			if *traceFlag {
 				r.Trace = os.Stdout
