@@ -15,7 +15,7 @@ func TestSplitInTheMiddle(t *testing.T) {
 	must(t, theLab.SplitHosts(ctx, hosts[:1], hosts[1:]))
 	must(t, held(ctx, who))
 	c.servedBy(t, ctx, who)
-	nothingOn(t, ctx, other(who))
+	bed.NothingOn(t, ctx, other(who), sites...)
 	if now, err := holder(ctx); err != nil || now != who {
 		t.Errorf("the witness went from %s to %s (%v): a live holder always wins", who, now, err)
 	}
@@ -55,13 +55,13 @@ func TestHolderWithoutClientsYields(t *testing.T) {
 	must(t, theLab.CableOut(ctx, who, "lan", true))
 	must(t, theLab.Cut(ctx, lab.Link{A: hosts[0], B: hosts[1], Network: "hb"}))
 	for _, s := range sites {
-		must(t, cluster.WaitOnline(ctx, recovery, s.group, other(who)))
+		must(t, cluster.WaitOnline(ctx, recovery, s.Group, other(who)))
 		if _, by := visit(t, ctx, s); by != other(who) {
-			t.Errorf("%s is served by %s", s.group, by)
+			t.Errorf("%s is served by %s", s.Group, by)
 		}
 	}
 	must(t, held(ctx, other(who)))
-	nothingOn(t, ctx, who)
+	bed.NothingOn(t, ctx, who, sites...)
 	must(t, theLab.HealAll(ctx))
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, hosts...))
 }
@@ -88,7 +88,7 @@ func TestLastOneStanding(t *testing.T) {
 	_, err := theLab.Kill(ctx, first)
 	must(t, err)
 	for _, s := range sites {
-		must(t, cluster.WaitOnline(ctx, recovery, s.group, last))
+		must(t, cluster.WaitOnline(ctx, recovery, s.Group, last))
 	}
 	before := [2]int{}
 	for i, s := range sites {
@@ -99,13 +99,13 @@ func TestLastOneStanding(t *testing.T) {
 	must(t, err)
 	must(t, theLab.Start(ctx, last))
 	for _, s := range sites {
-		must(t, cluster.WaitOnline(ctx, recovery, s.group, last))
+		must(t, cluster.WaitOnline(ctx, recovery, s.Group, last))
 	}
 	must(t, theLab.Start(ctx, first))
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, hosts...))
 	for i, s := range sites {
 		if count, _ := visit(t, ctx, s); count <= before[i] {
-			t.Errorf("%s counted %d before, and %d now: visits are lost", s.group, before[i], count)
+			t.Errorf("%s counted %d before, and %d now: visits are lost", s.Group, before[i], count)
 		}
 	}
 }
