@@ -1,6 +1,6 @@
-// Package demo is the walk through the whole system that `make demo` shows, in two acts: a lab of three hosts, then one of two hosts
-// with a disk witness; two groups under load, and one misfortune after the other. Every step checks what it claims; the first that does
-// not hold ends the demo with an error. The live audit runs beside both acts.
+// Package demo is the walk through the whole system that `make demo` shows, in three acts: a lab of three hosts, one of two hosts with a disk
+// witness, and one of three hosts that have the control plane on them; two groups under load, and one misfortune after the other. Every step
+// checks what it claims; the first that does not hold ends the demo with an error. The live audit runs beside all acts.
 package demo
 
 import (
@@ -25,7 +25,7 @@ import (
 type Options struct {
 	// Name of the lab; several can run at once.
 	Name string
-	// Acts are the numbers of the acts to play, in order: 1, 2 or both.
+	// Acts are the numbers of the acts to play, in order: 1 to 3.
 	Acts []int
 	// Samples is the directory that holds those of each act, demo and two-node (config/samples).
 	Samples string
@@ -65,13 +65,19 @@ type act struct {
 	title   string
 	hosts   []string
 	samples string
-	steps   func(*demo) []step
+	// apiOnHosts is how many of the hosts have an API server; 0 if it has a host of its own.
+	apiOnHosts int
+	steps      func(*demo) []step
 }
 
 // acts by number, from 1.
 var acts = []act{
 	{title: "Act one: three hosts", hosts: []string{"node-a", "node-b", "node-c"}, samples: "demo", steps: (*demo).threeHosts},
 	{title: "Act two: two hosts and a disk witness", hosts: []string{"node-a", "node-b"}, samples: "two-node", steps: (*demo).twoHosts},
+	{
+		title: "Act three: the control plane is on the hosts that die", hosts: []string{"node-a", "node-b", "node-c"}, samples: "demo",
+		apiOnHosts: 3, steps: (*demo).onHosts,
+	},
 }
 
 // step is a scene of an act.
@@ -125,7 +131,7 @@ func (d *demo) threeHosts() []step {
 
 func (d *demo) up(ctx context.Context) error {
 	up := d.Up
-	up.Name, up.Hosts = d.Name, len(d.act.hosts)
+	up.Name, up.Hosts, up.APIOnHosts = d.Name, len(d.act.hosts), d.act.apiOnHosts
 	started, err := lab.Up(ctx, up, func(p lab.Progress) {
 		if p.Message != "" {
 			d.say("%s", p.Message)
@@ -141,6 +147,7 @@ func (d *demo) up(ctx context.Context) error {
 
 // kubectl runs the real kubectl as the lab's operator and shows what it prints.
 func (d *demo) kubectl(ctx context.Context, args ...string) error {
+	args = append(d.context(ctx), args...)
 	d.say("$ kubectl %s", strings.Join(args, " "))
 	command := exec.CommandContext(ctx, filepath.Join(d.Assets, "kubectl"), args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+d.lab.Kubeconfig())
@@ -148,6 +155,23 @@ func (d *demo) kubectl(ctx context.Context, args ...string) error {
 	d.quote(string(out))
 	if err != nil {
 		return fmt.Errorf("kubectl %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// context names the context of a server that is ready, if that is not the first: kubectl knows one server only.
+func (d *demo) context(ctx context.Context) []string {
+	servers, err := d.lab.APIServers(ctx)
+	if err != nil {
+		return nil // kubectl says what is wrong
+	}
+	for i, s := range servers {
+		switch {
+		case s.Ready && i == 0:
+			return nil
+		case s.Ready:
+			return []string{"--context", fmt.Sprintf("lab/%d", i+1)}
+		}
 	}
 	return nil
 }

@@ -35,9 +35,11 @@ func TestControlPlaneGone(t *testing.T) {
 	before := [2]string{process(t, ctx, bed, shop, shop.Home), process(t, ctx, bed, news, second)}
 	back := time.Now()
 	must(t, startAPI(ctx, "node-a", "node-c"))
+	t.Logf("the API servers were ready after %s", time.Since(back).Round(time.Millisecond))
 	failedOver(t, ctx, bed, news, news.Home, second)
 	must(t, bed.Cluster.WaitOnline(ctx, recovery, shop.Group, shop.Home))
 	must(t, written(ctx, "node-a", "node-c"))
+	t.Logf("all was written after %s", time.Since(back).Round(time.Millisecond))
 	time.Sleep(3 * time.Second)
 	a.quiet(t)
 	b.quiet(t)
