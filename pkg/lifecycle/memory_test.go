@@ -12,7 +12,7 @@ import (
 // TestAgentDiesTwice: what had left the spec is stopped after any number of agents, and is on record once; what was only being looked at
 // when the second one died is on record as what it was.
 func TestAgentDiesTwice(t *testing.T) {
-	w := online(t, res("a", KindProcess), res("b", KindProcess))
+	w := online(t, res("a", KindProcess), res("b", KindAddress))
 	w.outcome = func(a Action) (time.Duration, string) {
 		if a.UID == "b" {
 			return 24 * time.Hour, "hang"
@@ -23,7 +23,7 @@ func TestAgentDiesTwice(t *testing.T) {
 	for range 3 {
 		w.restart()
 		group, resources := w.m.Saved()
-		if len(group.Removed) != 1 || group.Removed[0].UID != "b" {
+		if len(group.Removed) != 1 || group.Removed[0].UID != "b" || group.Removed[0].Kind != KindAddress {
 			w.failf("removed: %+v", group.Removed)
 		}
 		if resources["a"].Phase != PhaseOnline {

@@ -101,12 +101,10 @@ func (f Facts) Prove(
 	if c.kind == KindDisk && c.reservation.Enforced && c.reservation.Proof {
 		return ProofReservation, 0
 	}
-	proof = ProofGracefulStop
 	for _, owner := range c.unproven {
 		p, due := f.proveOwner(c, owner)
 		if due > now {
 			at = max(at, due)
-			continue
 		}
 		if rank(p) > rank(proof) {
 			proof = p

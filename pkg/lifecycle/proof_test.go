@@ -114,6 +114,7 @@ func TestProve(t *testing.T) {
 		"of another life it says nothing":  {kind: KindProcess, unproven: dead, at: deadline, change: func(f *Facts) { f.Confirmed = map[model.Member]bool{member(2, 4): true} }},
 		"a newer life (O3)":                {kind: KindProcess, unproven: dead, want: ProofNewerGeneration, change: func(f *Facts) { f.Views = f.Views.Install(view(8, 1, self, member(2, 6))) }},
 		"this node's own older life":       {kind: KindProcess, unproven: []model.Owner{owner(1, 2)}, want: ProofNewerGeneration},
+		"a life of it that is to come":     {kind: KindProcess, unproven: []model.Owner{owner(1, 4)}, now: 100 * time.Second, at: deadline},
 		"this node itself":                 {kind: KindProcess, unproven: []model.Owner{owner(1, 3)}, want: ProofGracefulStop},
 		"still a member":                   {kind: KindAddress, unproven: dead, at: forever, change: func(f *Facts) { f.Views = f.Views.Install(view(8, 1, self, member(2, 5))) }},
 		"no view of this node's (O4)":      {kind: KindAddress, unproven: dead, at: forever, change: func(f *Facts) { f.Views = f.Views.Lose() }},

@@ -31,6 +31,7 @@ type world struct {
 	trace   []string
 	// outcome decides how long an op takes and whether it fails; nil is 1 ms and success.
 	outcome func(Action) (time.Duration, string)
+	answer  func(Action, *Result) // changes what comes of it
 	reserve Reservation
 	specs   map[string]Resource
 	// urgent relaxes the order of stops: after a lost reservation, or when the time of a burn is up.
@@ -233,6 +234,9 @@ func (w *world) finish(j *job) {
 	}
 	if a.Op == OpOnline {
 		w.present[a.UID] = true // whether it succeeds or not, even late
+	}
+	if w.answer != nil {
+		w.answer(a, &result)
 	}
 	w.logf("%s of %s ends: %q", a.Op, a.UID, result.Err)
 	w.step(result)
