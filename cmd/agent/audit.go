@@ -19,7 +19,7 @@ import (
 // errViolations says that the audit has found, and told, violations.
 var errViolations = errors.New("violations were found")
 
-// blindError says that an audit could not look.
+// blindError says that it could not be told: an audit could not look, a request is not done in time.
 type blindError struct{ error }
 
 func (e *blindError) Unwrap() error { return e.error }

@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// exitCode tells, of an audit, violations (1) from not being able to tell (2); any other failure is 1.
+// exitCode tells what was found wrong or refused (1) from what could not be told, or is not done in time (2).
 func exitCode(err error) int {
 	var blind *blindError
 	if errors.As(err, &blind) {
@@ -43,6 +43,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), fenceCommand(), diskCommand(), auditCommand(), versionCommand())
+	cmd.AddCommand(clusterCommands()...)
 	return cmd
 }
 

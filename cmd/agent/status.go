@@ -68,6 +68,9 @@ func printTable(w io.Writer, s *nodeagent.LocalStatus) error {
 	if s.Journal != "" {
 		row("Goes by the journal", s.Journal)
 	}
+	for _, d := range s.Decided {
+		row("", fmt.Sprintf("%s %s: %s", d.Time.Format("15:04:05.000"), d.Object, d.What))
+	}
 	row("Heartbeat keys", strings.Join(s.Keys, ", "))
 	for _, p := range s.Peers {
 		row("Peer", fmt.Sprintf("%s speaks protocol version %d (understands %s), accepts key: %s", p.Node, p.Speaks, p.Understands, p.Key))

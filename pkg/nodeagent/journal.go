@@ -71,6 +71,7 @@ type journal struct {
 	direct   client.Reader
 
 	gate gate
+	desk desk
 	wake chan struct{}
 
 	mu    sync.Mutex
@@ -203,6 +204,7 @@ func (j *journal) turn(ctx context.Context) time.Duration {
 		j.machine.Receive(j.now(), from, inbox[from])
 	}
 	j.machine.Tick(j.now())
+	j.attend()
 	return j.settle(ctx)
 }
 
@@ -299,6 +301,7 @@ func (j *journal) observe(s *standing) {
 // heartbeats, the network.
 func (j *journal) settle(ctx context.Context) time.Duration {
 	out := j.machine.Ready()
+	j.noteAnswers(&out)
 	switch {
 	case out.Save == nil:
 	case out.Changed || out.Save.Pending || j.unsaved != nil || j.saved != nil && j.saved.Pending:
@@ -326,6 +329,7 @@ func (j *journal) settle(ctx context.Context) time.Duration {
 		j.keep(j.unkept)
 		j.unkept = nil
 	}
+	j.answered()
 	j.order(out.Changed)
 	if err := j.deliver(ctx); err != nil {
 		if ctx.Err() == nil && j.complained != err.Error() {
@@ -368,7 +372,7 @@ func (j *journal) order(changed bool) {
 		if j.world == nil && j.saved.Copy != nil && j.saved.Copy.Cluster != nil {
 			j.world = newCopyWorld(j.saved.Copy.Objects(j.cluster), j.direct)
 		}
-		o.journal, o.session = j.world, m.String()
+		o.journal, o.session, o.decided = j.world, m.String(), decidedIn(j.saved.Journal)
 	}
 	before := j.gate.now()
 	if before.pending != o.pending {
@@ -431,7 +435,7 @@ func (j *journal) deliver(ctx context.Context) error {
 // sleep is how long nothing is to be done unless something happens.
 func (j *journal) sleep() time.Duration {
 	s := j.last
-	busy := j.machine.ViewPending() || j.cfg.Decides && s.Acting && !s.anyReaches()
+	busy := j.machine.ViewPending() || j.cfg.Decides && s.Acting && !s.anyReaches() || j.waits()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.wantsShown, j.wantsNews = busy || j.cfg.Decides, busy

@@ -35,7 +35,9 @@ type LocalStatus struct {
 	Reporter   string `json:"reporter,omitempty"`
 	// Journal tells of what is decided without the API server; empty while this node goes by the API server.
 	Journal string `json:"journal,omitempty"`
-	Record  string `json:"record"`
+	// Decided is the end of that journal: what the API server does not have yet.
+	Decided []LocalDecision `json:"decided,omitempty"`
+	Record  string          `json:"record"`
 	// LeaseLeft is how long the lease still runs; filled by the reader.
 	LeaseLeft string               `json:"leaseLeft,omitempty"`
 	Guards    v1alpha1.AgentGuards `json:"guards"`
@@ -99,7 +101,7 @@ func localStatus(o *observed, node, cluster string, pid int) *LocalStatus {
 		out.Heartbeat["dropped"+d.Reason] = d.Count
 	}
 	if o.orders != nil {
-		out.Journal = o.orders.session
+		out.Journal, out.Decided = o.orders.session, o.orders.decided
 	}
 	if s.Settings != nil {
 		out.ClusterID, out.Reporter = s.Settings.ClusterID, s.Settings.nodeName(s.Reporter)

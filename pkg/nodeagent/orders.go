@@ -35,6 +35,8 @@ type orders struct {
 	word *v1alpha1.AgentJournal
 	// session tells people what goes on; empty for nothing.
 	session string
+	// decided is what the API server does not have yet.
+	decided []LocalDecision
 }
 
 // obeyed is where the assignments are that a node of this standing obeys; nil while it may obey none. api is what the API server shows,

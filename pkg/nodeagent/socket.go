@@ -66,6 +66,7 @@ type QuorumVote struct {
 func (a *agent) serveSocket(ctx context.Context) {
 	server := localapi.NewServer(a.log.WithName("socket"))
 	a.serveQuorum(server)
+	a.serveHostCommands(server)
 	localapi.Query(server, OpFenceStatus, a.powerFencer.status)
 	localapi.Act(server, OpFenceConfirm, a.powerFencer.confirm)
 	localapi.Act(server, OpClearForeign, a.clearer.clearHere)
