@@ -331,3 +331,25 @@ func (c *Copy) wishesOf(other *Copy) {
 		}
 	}
 }
+
+// Has says that the entry's request was looked at for the copy's object: it is in the copy, or was superseded, or another one came later.
+func (c *Copy) Has(e *Entry) bool {
+	if c == nil {
+		return false
+	}
+	in := func(o metav1.Object) bool {
+		last, _ := marked(o)
+		return e.ID.Compare(last) <= 0
+	}
+	for _, n := range c.Nodes {
+		if string(n.UID) == e.UID && e.Request.Verb.AboutNode() {
+			return in(n)
+		}
+	}
+	for _, g := range c.Groups {
+		if string(g.UID) == e.UID && !e.Request.Verb.AboutNode() {
+			return in(g)
+		}
+	}
+	return true // the object is gone
+}

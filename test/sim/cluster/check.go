@@ -328,6 +328,9 @@ func (k *checker) settled() string {
 			}
 		}
 	}
+	if missing := k.movesLeft(); missing != "" {
+		return missing
+	}
 	for _, n := range k.c.nodes {
 		for _, inst := range n.all() {
 			if g := k.c.api.group(inst.of); g == nil || string(g.UID) != inst.group {

@@ -133,6 +133,7 @@ func (c *apiClient) Patch(_ context.Context, o client.Object, _ client.Patch, _ 
 	changed := now.DeepCopyObject().(client.Object)
 	changed.SetFinalizers(o.GetFinalizers())
 	changed.SetAnnotations(o.GetAnnotations())
+	carriedIn(changed, o)
 	c.m.c.api.put(changed)
 	if changed.GetDeletionTimestamp() != nil && len(changed.GetFinalizers()) == 0 {
 		c.m.c.api.remove(refOf(o))

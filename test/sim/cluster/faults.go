@@ -81,6 +81,10 @@ var kinds = map[string]kind{
 	"offline":  {weight: 3, do: offline},
 	"recreate": {weight: 2, do: recreate},
 	"owners":   {weight: 2, amount: 128, do: owners},
+	// Operators on hosts, while no API server is reached.
+	"hostmove":    {weight: 6, amount: 12, do: hostMove},
+	"hostdrain":   {weight: 4, amount: 12, do: hostDrain},
+	"hostoffline": {weight: 4, do: hostOffline},
 }
 
 func side(f Fault, id int) bool { return f.Amount&(1<<id) != 0 }
@@ -302,6 +306,7 @@ func (c *Cluster) Calm() {
 		change(c.api, ref{"ResourceGroup", name}, func(g *v1alpha1.ResourceGroup) { g.Spec.DesiredState = v1alpha1.DesiredOnline })
 		change(c.api, ref{"Resource", name + "-app"}, func(r *v1alpha1.Resource) { r.Spec.PossibleOwners = nil })
 	}
+	c.wishAll(c.Now() + settleLimit)
 }
 
 // byTime orders faults.

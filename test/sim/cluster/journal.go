@@ -81,6 +81,7 @@ func (a *agent) drive(step func(m *autonomy.Machine)) {
 		}
 	}
 	a.keepOnWitness(out.Keep)
+	n.c.check.heard(n, out.Replies)
 	j.held = append(j.held, out.Send...)
 	a.tellPending()
 	if obeys := j.machine.ObeysAPI(); out.Changed || obeys != j.obeyed {
