@@ -22,7 +22,7 @@ import (
 // asked is the entry of a request; moved is that of the change of status that answers a move.
 func asked(number uint64, verb replica.Verb, uid, name string, changes ...replica.Change) replica.Entry {
 	return replica.Entry{
-		ID: replica.EntryID{View: model.ViewID{Number: 9, Coordinator: 1}, Session: 1, Number: number}, Time: decidedAt, Name: name, UID: uid,
+		ID: replica.EntryID{View: model.ViewID{Number: 9, Coordinator: 1, Record: 4}, Session: 1, Number: number}, Time: decidedAt, Name: name, UID: uid,
 		Request: &replica.Request{ID: replica.RequestPrefix + "1", Verb: verb, By: replica.Asker{User: "ann", Host: "b"}, Changes: changes},
 		Events:  []status.Event{{Reason: "AskedOnHost", Action: "Ask", Note: "ann (uid 0) on b wants it " + string(verb)}},
 	}

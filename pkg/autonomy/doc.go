@@ -12,6 +12,9 @@
 // A member obeys the API server in a view only when all members of that view have said, in a heartbeat that carries this very view, that
 // none of them goes by the journal (Machine.ObeysAPI). A view that inherits members of an earlier one inherits their journal.
 //
+// What an operator asks for on a member's host is told to the coordinator with the member's answers, and becomes an entry of the journal;
+// the next round decides what follows from it.
+//
 // When the API server is reached again, nothing is decided any more until the journal is written to it: the reporter publishes it page
 // by page, the leading manager writes each page and acknowledges it, and with the last page the session ends.
 //

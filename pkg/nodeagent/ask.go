@@ -97,7 +97,7 @@ func (j *journal) attend() {
 	}
 }
 
-// answered tells who waits, when all that was saved is on disk.
+// answered tells who waits, when all that was saved is on disk and in force.
 func (j *journal) answered() {
 	d := &j.desk
 	d.mu.Lock()

@@ -74,6 +74,26 @@ func TestAskOnHost(t *testing.T) {
 	}
 }
 
+// TestAnsweredWhenInForce: whoever is told that a request is taken finds it in what the node goes by.
+func TestAnsweredWhenInForce(t *testing.T) {
+	n := without(t)
+	s := n.nodes[2]
+	w := &waiter{reply: make(chan autonomy.Reply, 1), hold: make(chan autonomy.Hold, 1)}
+	s.desk.asked, s.desk.waiting = []autonomy.Ask{offline}, map[string]*waiter{offline.ID: w}
+	inForce := false
+	s.changed = func() { // other orders are in force
+		if now := s.gate.now().journal.cached.(*copyReader).objects.Groups[0].Spec.DesiredState; now == "Offline" && !inForce {
+			if inForce = true; len(w.reply) > 0 {
+				t.Error("told before it was in force")
+			}
+		}
+	}
+	n.pass(time.Second)
+	if len(w.reply) != 1 || !inForce {
+		t.Errorf("%d answers, in force: %t", len(w.reply), inForce)
+	}
+}
+
 // TestAskIsAnsweredFromDisk: no answer is told before what it speaks of is on disk.
 func TestAskIsAnsweredFromDisk(t *testing.T) {
 	n := without(t)
@@ -159,5 +179,32 @@ func TestCheckAsk(t *testing.T) {
 		if text := withKubectl(&a); !strings.Contains(text, "x") || !strings.HasPrefix(text, "kubectl ") {
 			t.Error(text)
 		}
+	}
+}
+
+// TestOneAfterTheOther: each request finds what the one before has left, in a view whose id has everything that an id has.
+func TestOneAfterTheOther(t *testing.T) {
+	n := without(t)
+	n.install(9, 1, 2, 3)
+	n.view.ID.Record = 4
+	n.pass(2 * time.Second)
+	for i, verb := range []replica.Verb{replica.VerbOffline, replica.VerbOnline, replica.VerbOffline} {
+		a := offline
+		a.ID, a.Verb = replica.RequestPrefix+string(verb)+string(rune('a'+i)), verb
+		r := n.ask(2, a, 5*time.Second)
+		if r.Entry == nil {
+			t.Fatalf("%s: %+v", verb, r)
+		}
+		o, err := objectsOf(t.Context(), n.nodes[2].gate.now().journal, "demo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := replica.Get(o.Groups[0], replica.FieldDesiredState); got != r.Entry.Request.Changes[0].To {
+			t.Errorf("%s: %s, %v", verb, got, o.Groups[0].Annotations)
+		}
+		if p := autonomy.ProgressOf(r.Entry, o); p.Failed {
+			t.Errorf("%s: %+v", verb, p)
+		}
+		n.pass(2 * time.Second)
 	}
 }

@@ -329,8 +329,8 @@ func (j *journal) settle(ctx context.Context) time.Duration {
 		j.keep(j.unkept)
 		j.unkept = nil
 	}
-	j.answered()
 	j.order(out.Changed)
+	j.answered()
 	if err := j.deliver(ctx); err != nil {
 		if ctx.Err() == nil && j.complained != err.Error() {
 			j.complained = err.Error()

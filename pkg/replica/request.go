@@ -213,7 +213,7 @@ func ParseEntryID(text string) (EntryID, error) {
 		return EntryID{}, fmt.Errorf("%q is no entry of a journal", text)
 	}
 	var numbers [4]uint64
-	for i, base := range [4]int{10, 10, 16, 16} {
+	for i, base := range [4]int{10, 10, 16, 10} {
 		n, err := strconv.ParseUint(parts[i], base, 64)
 		if err != nil {
 			return EntryID{}, fmt.Errorf("%q is no entry of a journal: %w", text, err)
@@ -245,7 +245,7 @@ const (
 func Carry[T metav1.Object](e *Entry, o T, clone func(T) T, answered bool) (T, Carried) {
 	last, carried := marked(o)
 	switch {
-	case e.ID == last:
+	case e.ID.Compare(last) == 0: // the record of the view is not in a mark
 		return o, carried
 	case e.ID.Compare(last) < 0 || answered || carriedOut(e.Request, o):
 		return o, Known

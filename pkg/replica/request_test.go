@@ -13,7 +13,7 @@ import (
 
 func requestEntry(number uint64, uid string, verb Verb, changes ...Change) Entry {
 	return Entry{
-		ID: EntryID{View: model.ViewID{Number: 9, Coordinator: 1}, Session: 0xabc, Number: number}, UID: uid,
+		ID: EntryID{View: model.ViewID{Number: 9, Coordinator: 1, Record: 4}, Session: 0xabc, Number: number}, UID: uid,
 		Request: &Request{ID: RequestPrefix + "1", Verb: verb, Asked: time.Unix(1, 0), Changes: changes},
 	}
 }
@@ -167,9 +167,26 @@ func TestEntryCheck(t *testing.T) {
 	}
 }
 
+// TestCarryInOrder: the twelfth request comes after the eleventh.
+func TestCarryInOrder(t *testing.T) {
+	n := aNode("")
+	for number := range uint64(40) {
+		e := requestEntry(number+1, "n", VerbDrain, drain.Request.Changes...)
+		if number%2 == 1 {
+			e = requestEntry(number+1, "n", VerbResume, Change{FieldAvailability, "Drained", "Available"})
+		}
+		after, carried := Carry(&e, n, (*v1alpha1.Node).DeepCopy, false)
+		if carried != Changed || Get(after, FieldAvailability) != e.Request.Changes[0].To {
+			t.Fatalf("entry %s: %s, %v", e.ID, carried, after.Annotations)
+		}
+		n = after
+	}
+}
+
 // FuzzParseEntryID: what is read is written again as it was, or is refused.
 func FuzzParseEntryID(f *testing.F) {
 	f.Add(drain.ID.String())
+	f.Add("18446744073709551615.4095.abc.27")
 	f.Add("1.2.3")
 	f.Add("1.99999.f.f")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -177,7 +194,7 @@ func FuzzParseEntryID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseEntryID(id.String()); err != nil || again != id {
+		if again, err := ParseEntryID(id.String()); err != nil || again.Compare(id) != 0 {
 			t.Errorf("%q is read as %v and again as %v, %v", text, id, again, err)
 		}
 		o := aNode("")

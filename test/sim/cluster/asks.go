@@ -76,7 +76,7 @@ func (k *checker) heard(n *node, replies []autonomy.Reply) {
 		// Whoever is told that it is taken may rely on it: it is on the disk of every member of the view.
 		for _, m := range n.agent.st.View.Members {
 			if kept := k.c.nodes[m.ID-1].kept; kept == nil || !holdsRequest(kept, r.Entry) {
-				k.c.Fail("J9: %s is told that %s is taken, and node %d has it not on its disk", n.name, r.ID, m.ID)
+				k.c.Fail("J10: %s is told that %s is taken, and node %d has it not on its disk", n.name, r.ID, m.ID)
 			}
 		}
 	}
