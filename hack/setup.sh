@@ -12,6 +12,7 @@ wanted=(
   "curl:/usr/bin/curl"
   "procps:/usr/bin/ps /bin/ps"
   "iputils-ping:/usr/bin/ping /bin/ping"
+  "resource-agents:/usr/lib/ocf/resource.d/heartbeat/Dummy"
   "fence-agents:/usr/sbin/fence_dummy"
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"

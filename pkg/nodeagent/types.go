@@ -12,6 +12,7 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype/genericapplication"
 	"github.com/quorate/quorate/pkg/resourcetype/ipaddress"
 	"github.com/quorate/quorate/pkg/resourcetype/loopbackdisk"
+	"github.com/quorate/quorate/pkg/resourcetype/ocf"
 	"github.com/quorate/quorate/pkg/resourcetype/physicaldisk"
 )
 
@@ -22,6 +23,7 @@ func Types(guard addressguard.Guard) *resourcetype.Registry {
 	r.Register(string(v1alpha1.TypeLoopbackDisk), loopbackdisk.New())
 	r.Register(string(v1alpha1.TypeIPAddress), ipaddress.New(guard))
 	r.Register(string(v1alpha1.TypeGenericApplication), genericapplication.New())
+	r.Register(string(v1alpha1.TypeOCF), ocf.New())
 	return r
 }
 

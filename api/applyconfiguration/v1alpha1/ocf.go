@@ -5,13 +5,16 @@ package v1alpha1
 // OCFApplyConfiguration represents a declarative configuration of the OCF type for use
 // with apply.
 //
-// OCF is an Open Cluster Framework resource agent. Behaviour comes later.
+// OCF is an Open Cluster Framework resource agent (OCF Resource Agent API 1.1), such as those of Debian's package resource-agents. Every
+// possible owner needs it below /usr/lib/ocf/resource.d. What it starts runs in a control group of its own and survives the agent of the host;
+// its health is what its action monitor says, and the end of a main process is seen at once. Roles (promote, demote) are not used.
 type OCFApplyConfiguration struct {
 	// provider of the agent, such as heartbeat.
 	Provider *string `json:"provider,omitempty"`
 	// agent is its name, such as apache.
 	Agent *string `json:"agent,omitempty"`
-	// parameters of the agent (OCF_RESKEY_...).
+	// parameters of the agent (OCF_RESKEY_...); `kubectl quorate ocf describe` shows them. OCF_CHECK_LEVEL makes monitor more thorough, if
+	// the agent knows levels.
 	Parameters []NameValueApplyConfiguration `json:"parameters,omitempty"`
 }
 

@@ -142,11 +142,14 @@ func probeExec(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.Gen
 	return nil
 }
 
+// most is how much of a check's output goes into an error message.
+const most = 400
+
 // limited keeps the beginning of an output.
 type limited struct{ buf bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := tail - l.buf.Len(); room > 0 {
+	if room := most - l.buf.Len(); room > 0 {
 		l.buf.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil

@@ -1,23 +1,22 @@
 package genericapplication
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/cgroup"
+	"github.com/quorate/quorate/pkg/pidfd"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/outlog"
 )
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // start starts the process inside its cgroup, with its own session and its output in a file.
-func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication, cg *cgroup.Cgroup) (*process, error) {
+func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication, cg *cgroup.Cgroup) (*pidfd.Process, error) {
 	env, err := environment(inst, p)
 	if err != nil {
 		return nil, err
@@ -26,7 +25,7 @@ func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 		return nil, err
 	}
 	limit(inst, cg)
-	out, err := openLog(logPath(inst))
+	out, err := outlog.Open(outlog.Path(inst))
 	if err != nil {
 		return nil, err
 	}
@@ -52,18 +51,12 @@ func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 	}
 	// The agent is spared when memory runs out, what it starts is not. A child that has ended already needs nothing.
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid), []byte("0"), 0)
-	// Both before the child can be reaped, while its id is still its own.
-	started, statErr := startTime(cmd.Process.Pid)
-	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, unix.PIDFD_NONBLOCK)
+	// Before the child can be reaped, while its id is still its own.
+	proc, err := pidfd.Open(cmd.Process.Pid)
 	t.exits.watch(cmd.Process)
-	if err = errors.Join(err, statErr); err != nil {
-		if pidfd >= 0 {
-			err = errors.Join(err, unix.Close(pidfd))
-		}
-		return nil, fmt.Errorf("watching process %d: %w", cmd.Process.Pid, err)
+	if err != nil {
+		return nil, fmt.Errorf("watching the process: %w", err)
 	}
-	proc := newProcess(cmd.Process.Pid, pidfd)
-	proc.startTime = started
 	return proc, nil
 }
 

@@ -13,7 +13,9 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/cgroup"
+	"github.com/quorate/quorate/pkg/pidfd"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/outlog"
 )
 
 // Name is the type's name in Resource.spec.type.
@@ -97,11 +99,11 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 		return errors.Join(err, cg.Kill(ctx))
 	}
 	defer proc.Close()
-	r.PID, r.StartTime = proc.pid, proc.startTime
+	r.PID, r.StartTime = proc.PID, proc.StartTime
 	if err := inst.Save(r); err != nil {
 		return errors.Join(err, cg.Kill(ctx))
 	}
-	inst.Report("process %d started", proc.pid)
+	inst.Report("process %d started", proc.PID)
 	if p.Mode == v1alpha1.ApplicationOneShot {
 		err = t.finish(ctx, inst, proc)
 		r.Done = err == nil
@@ -109,7 +111,7 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 		err = t.ready(ctx, inst, p, proc)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("%w%s", err, lastOutput(inst)), cg.Kill(context.WithoutCancel(ctx)))
+		return errors.Join(fmt.Errorf("%w%s", err, outlog.Last(inst)), cg.Kill(context.WithoutCancel(ctx)))
 	}
 	if r.Done {
 		return inst.Save(r)
@@ -118,24 +120,24 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 }
 
 // finish waits for a OneShot's end.
-func (t *Type) finish(ctx context.Context, inst *resourcetype.Instance, proc *process) error {
-	inst.Report("waiting for process %d to finish", proc.pid)
-	if err := proc.wait(ctx); err != nil {
+func (t *Type) finish(ctx context.Context, inst *resourcetype.Instance, proc *pidfd.Process) error {
+	inst.Report("waiting for process %d to finish", proc.PID)
+	if err := proc.Wait(ctx); err != nil {
 		return err
 	}
-	status, known := t.exits.take(ctx, proc.pid)
+	status, known := t.exits.take(ctx, proc.PID)
 	if !known || !status.Exited() || status.ExitStatus() != 0 {
-		return fmt.Errorf("process %d %s", proc.pid, describe(status, known))
+		return fmt.Errorf("process %d %s", proc.PID, describe(status, known))
 	}
 	return nil
 }
 
 // ready waits until the process serves.
-func (t *Type) ready(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.GenericApplication, proc *process) error {
+func (t *Type) ready(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.GenericApplication, proc *pidfd.Process) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	exited := make(chan error, 1)
-	go func() { exited <- proc.wait(ctx) }()
+	go func() { exited <- proc.Wait(ctx) }()
 	check := readiness(p.Health)
 	interval := settle
 	if check != nil {
@@ -153,10 +155,10 @@ func (t *Type) ready(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 		select {
 		case err := <-exited:
 			if err == nil {
-				status, known := t.exits.take(ctx, proc.pid)
-				return fmt.Errorf("process %d %s before it was ready", proc.pid, describe(status, known))
+				status, known := t.exits.take(ctx, proc.PID)
+				return fmt.Errorf("process %d %s before it was ready", proc.PID, describe(status, known))
 			}
-			return errors.Join(fmt.Errorf("process %d is not ready: %w", proc.pid, err), last)
+			return errors.Join(fmt.Errorf("process %d is not ready: %w", proc.PID, err), last)
 		case <-timer.C:
 			if check == nil {
 				return nil
@@ -200,9 +202,9 @@ func (t *Type) ask(ctx context.Context, inst *resourcetype.Instance, cg *cgroup.
 		return
 	}
 	defer proc.Close()
-	inst.Report("waiting for process %d to end after %s", proc.pid, unix.SignalName(signal))
-	if err := proc.signal(signal); err == nil {
-		_ = proc.wait(ctx)
+	inst.Report("waiting for process %d to end after %s", proc.PID, unix.SignalName(signal))
+	if err := proc.Signal(signal); err == nil {
+		_ = proc.Wait(ctx)
 	}
 }
 
@@ -225,7 +227,7 @@ func (t *Type) LooksAlive(ctx context.Context, inst *resourcetype.Instance) erro
 
 // IsAlive says that the process runs and that its thorough check, if it has one, passes. It keeps the log from growing for ever.
 func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
-	if err := boundLog(logPath(inst)); err != nil {
+	if err := outlog.Bound(outlog.Path(inst)); err != nil {
 		inst.Log.Info("Bounding the application's log", "resource", inst.Resource.String(), "reason", err.Error())
 	}
 	return t.check(ctx, inst, func(h *v1alpha1.Health) *v1alpha1.Probe { return h.IsAlive })
@@ -268,7 +270,7 @@ func (t *Type) running(ctx context.Context, inst *resourcetype.Instance, p *v1al
 		return err
 	}
 	defer proc.Close()
-	if proc.ended() {
+	if proc.Ended() {
 		status, known := t.exits.take(ctx, r.PID)
 		return fmt.Errorf("process %d %s", r.PID, describe(status, known))
 	}
@@ -302,7 +304,7 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 	go func() {
 		defer close(failed)
 		defer proc.Close()
-		if err := proc.wait(ctx); err != nil {
+		if err := proc.Wait(ctx); err != nil {
 			return
 		}
 		status, known := t.exits.take(ctx, r.PID)

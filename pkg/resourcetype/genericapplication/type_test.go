@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/pkg/cgroup/cgrouptest"
+	"github.com/quorate/quorate/pkg/pidfd"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/outlog"
 )
 
 // instance makes an instance whose parameters are the given JSON.
@@ -87,7 +89,7 @@ func TestLife(t *testing.T) {
 	}
 	must(t, app.LooksAlive(t.Context(), inst))
 	must(t, app.IsAlive(t.Context(), inst))
-	out, err := os.ReadFile(logPath(inst))
+	out, err := os.ReadFile(outlog.Path(inst))
 	if want := "shop/app on node-a says hello in /usr\n"; err != nil || string(out) != want {
 		t.Errorf("output %q, %v; want %q", out, err, want)
 	}
@@ -129,7 +131,7 @@ func TestStop(t *testing.T) {
 			app, inst := New(), instance(t, shell(tc.script, more...))
 			must(t, app.Online(t.Context(), inst))
 			for range 500 {
-				if out, err := os.ReadFile(logPath(inst)); err == nil && strings.Contains(string(out), "up") {
+				if out, err := os.ReadFile(outlog.Path(inst)); err == nil && strings.Contains(string(out), "up") {
 					break
 				}
 				time.Sleep(time.Millisecond)
@@ -140,7 +142,7 @@ func TestStop(t *testing.T) {
 				t.Errorf("Offline() took %v, want %v to %v", took, tc.atLeast, tc.atMost)
 			}
 			noCgroup(t, inst)
-			if out, err := os.ReadFile(logPath(inst)); err != nil || string(out) != tc.want {
+			if out, err := os.ReadFile(outlog.Path(inst)); err != nil || string(out) != tc.want {
 				t.Errorf("output %q, %v; want %q", out, err, tc.want)
 			}
 		})
@@ -245,7 +247,7 @@ func TestWatchEndsWithContext(t *testing.T) {
 func TestOneShot(t *testing.T) {
 	app, inst := New(), instance(t, shell("sleep 0.1; echo done", `"mode":"OneShot"`))
 	must(t, app.Online(t.Context(), inst))
-	out, err := os.ReadFile(logPath(inst))
+	out, err := os.ReadFile(outlog.Path(inst))
 	if err != nil || string(out) != "done\n" {
 		t.Errorf("output %q, %v", out, err)
 	}
@@ -263,7 +265,7 @@ func TestReusedPID(t *testing.T) {
 	pid := mainPID(t, otherInst)
 	cg, _, err := cgroupOf(inst)
 	must(t, err)
-	started, err := startTime(pid)
+	started, err := pidfd.StartTime(pid)
 	must(t, err)
 	for _, r := range []record{{Cgroup: cg.Path(), PID: pid, StartTime: 1}, {Cgroup: cg.Path(), PID: pid, StartTime: started}} {
 		must(t, inst.Save(r))
@@ -285,7 +287,7 @@ func TestNetworkName(t *testing.T) {
 	must(t, app.Online(t.Context(), inst))
 	var out []byte
 	for range 500 {
-		out, _ = os.ReadFile(logPath(inst))
+		out, _ = os.ReadFile(outlog.Path(inst))
 		if strings.Count(string(out), "\n") >= 6 {
 			break
 		}
@@ -299,46 +301,6 @@ func TestNetworkName(t *testing.T) {
 	}
 	must(t, app.Offline(t.Context(), inst))
 	noCgroup(t, inst)
-}
-
-func TestBoundLog(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "logs", "a.log")
-	f, err := openLog(path)
-	must(t, err)
-	_, err = f.Write(make([]byte, maxLog+1))
-	must(t, err)
-	must(t, boundLog(path))
-	_, err = f.WriteString("more")
-	must(t, err)
-	must(t, f.Close())
-	info, err := os.Stat(path)
-	must(t, err)
-	old, err := os.Stat(path + ".1")
-	must(t, err)
-	if info.Size() != 4 || old.Size() != maxLog {
-		t.Errorf("the log has %d bytes and its older part %d", info.Size(), old.Size())
-	}
-}
-
-func FuzzParseStartTime(f *testing.F) {
-	raw, err := os.ReadFile("/proc/self/stat")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(raw)
-	f.Add([]byte("1 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20"))
-	f.Add([]byte(""))
-	f.Fuzz(func(_ *testing.T, stat []byte) { _, _ = parseStartTime(stat) })
-}
-
-func TestParseStartTime(t *testing.T) {
-	got, err := parseStartTime([]byte("7 (a) b (c) S " + "4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 4711 23"))
-	if err != nil || got != 4711 {
-		t.Errorf("parseStartTime() = %d, %v", got, err)
-	}
-	if _, err := startTime(os.Getpid()); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestCheck(t *testing.T) {

@@ -1,4 +1,4 @@
-package genericapplication
+package outlog
 
 import (
 	"errors"
@@ -13,22 +13,23 @@ import (
 )
 
 const (
-	// maxLog is how large an application's log may grow; one older part of the same size is kept.
-	maxLog = 4 << 20
+	// Max is how large a log may grow, in bytes; one older part of the same size is kept.
+	Max = 4 << 20
 	// tail is how much of the log goes into an error message.
 	tail = 400
 )
 
-// logPath is the file that has the process's output.
-func logPath(inst *resourcetype.Instance) string {
+// Path is the file that has the output of an instance's processes: logs/NAMESPACE.NAME.log in its RunDir.
+func Path(inst *resourcetype.Instance) string {
 	return filepath.Join(inst.RunDir, "logs", filepath.Base(inst.Resource.Namespace)+"."+filepath.Base(inst.Resource.Name)+".log")
 }
 
-func openLog(path string) (*os.File, error) {
+// Open opens a log for appending, and makes it if need be.
+func Open(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of the application's log: %w", err)
 	}
-	if err := boundLog(path); err != nil {
+	if err := Bound(path); err != nil {
 		return nil, err
 	}
 	// Appending keeps the process's own position right when the file is cut.
@@ -39,17 +40,17 @@ func openLog(path string) (*os.File, error) {
 	return f, nil
 }
 
-// boundLog moves what is in a log that is too large to a second file. The process has the file open, so it is copied and cut; what
+// Bound moves what is in a log that is too large to a second file. The process has the file open, so it is copied and cut; what
 // is written in between is lost.
-func boundLog(path string) error {
+func Bound(path string) error {
 	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < maxLog {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < Max {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("looking at the application's log: %w", err)
 	}
-	old, err := readTail(path, maxLog)
+	old, err := readTail(path, Max)
 	if err != nil {
 		return fmt.Errorf("reading the application's log: %w", err)
 	}
@@ -76,9 +77,9 @@ func readTail(path string, size int64) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
 }
 
-// lastOutput is the end of the log, as the end of an error message; empty when there is none.
-func lastOutput(inst *resourcetype.Instance) string {
-	raw, err := readTail(logPath(inst), tail)
+// Last is the end of an instance's log, as the end of an error message; empty when there is none.
+func Last(inst *resourcetype.Instance) string {
+	raw, err := readTail(Path(inst), tail)
 	text := strings.TrimSpace(strings.ToValidUTF8(string(raw), "?"))
 	if err != nil || text == "" {
 		return ""

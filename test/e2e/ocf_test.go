@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/test/observe"
+)
+
+// ledger is a group whose application an OCF agent of the package resource-agents runs.
+const ledger = `
+apiVersion: quorate.io/v1alpha1
+kind: ResourceGroup
+metadata: {name: ledger, namespace: demo}
+spec: {clusterName: demo, preferredOwners: [node-c, node-b, node-a]}
+---
+apiVersion: quorate.io/v1alpha1
+kind: Resource
+metadata: {name: ledger-disk, namespace: demo}
+spec:
+  groupName: ledger
+  type: LoopbackDisk
+  loopbackDisk: {file: /array/disk-6.img, size: 64Mi, fsType: ext4, mountPath: /srv/quorate/ledger}
+---
+apiVersion: quorate.io/v1alpha1
+kind: Resource
+metadata: {name: ledger-ip, namespace: demo}
+spec: {groupName: ledger, type: IPAddress, ipAddress: {network: lan, address: 10.77.2.103/24}}
+---
+apiVersion: quorate.io/v1alpha1
+kind: Resource
+metadata: {name: ledger-web, namespace: demo}
+spec:
+  groupName: ledger
+  type: OCF
+  dependsOn: [{name: ledger-disk}, {name: ledger-ip}]
+  ocf:
+    provider: heartbeat
+    agent: anything
+    parameters:
+      - {name: binfile, value: /opt/quorate/bin/quorate-visits}
+      - {name: cmdline_options, value: "--listen 10.77.2.103:80 --file /srv/quorate/ledger/visits"}
+      - {name: pidfile, value: /run/ledger.pid}
+`
+
+// An OCF agent's service is under the load of an outside client: the agent of its host is killed and nobody notices; its process is killed and
+// it is there again; its host loses its power, and another one goes on with everything that was acknowledged.
+func TestOCFAgent(t *testing.T) {
+	ctx := begin(t)
+	s := site{group: "ledger", url: "http://10.77.2.103/", address: "10.77.2.103", home: "node-c"}
+	all := objects(t, ledger)
+	for _, object := range all {
+		must(t, cluster.Create(ctx, object))
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), recovery)
+		defer cancel()
+		for _, object := range all {
+			must(t, client.IgnoreNotFound(cluster.Delete(ctx, object)))
+		}
+		nothingLeft(t, ctx, s.address, "/srv/quorate/ledger", hosts...)
+	})
+	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
+	before, p := ask(t, ctx, s), probe(t, ctx, s)
+
+	killAgent(t, ctx, s.home)
+	time.Sleep(2 * time.Second)
+	if _, err := theLab.Exec(ctx, s.home, "pkill", "-9", "-f", "quorate-visits.*"+s.address); err != nil {
+		t.Fatal(err)
+	}
+	must(t, observe.Wait(ctx, recovery, "restarted in place", func(ctx context.Context) (bool, string, error) {
+		pid, err := theLab.Exec(ctx, s.home, "pgrep", "-f", "quorate-visits.*"+s.address)
+		return err == nil && strings.TrimSpace(pid) != strconv.Itoa(before.PID), pid, nil
+	}))
+	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
+	_, err := theLab.Kill(ctx, s.home)
+	must(t, err)
+	movedFrom(t, ctx, s, s.home)
+	time.Sleep(time.Second)
+	report := stop(t, p)
+	if len(report.Outages) != 2 {
+		t.Errorf("want two outages, of the process and of the host, and none when the agent was killed: %+v", report.Outages)
+	}
+	for _, o := range report.Outages {
+		t.Logf("clients waited %s, from %s to %s", o.Length, o.HostBefore, o.HostAfter)
+	}
+	if after := ask(t, ctx, s); after.Count < before.Count+report.Good {
+		t.Errorf("counted %d, then acknowledged %d, now at %d: acknowledged visits are lost", before.Count, report.Good, after.Count)
+	}
+	must(t, theLab.Start(ctx, s.home))
+	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, s.home))
+}
