@@ -93,8 +93,13 @@ func returns(t *testing.T, ctx context.Context, s beside.Site) {
 // else. want are pairs of an Event's reason and a host that it names.
 func story(t *testing.T, ctx context.Context, s beside.Site, began, back time.Time, want ...[2]string) {
 	t.Helper()
+	storyIn(t, ctx, bed, s, began, back, want...)
+}
+
+func storyIn(t *testing.T, ctx context.Context, b *beside.Bed, s beside.Site, began, back time.Time, want ...[2]string) {
+	t.Helper()
 	var past []corev1.Event
-	for _, e := range events(t, ctx, bed, s) {
+	for _, e := range events(t, ctx, b, s) {
 		if e.EventTime.After(began) && e.EventTime.Time.Before(back) {
 			past = append(past, e)
 		}

@@ -29,7 +29,8 @@ func failedOver(t *testing.T, ctx context.Context, b *beside.Bed, s beside.Site,
 	t.Helper()
 	must(t, b.Cluster.WaitGroup(ctx, recovery, s.Group, "online on "+host+" with its failover", func(g *v1alpha1.ResourceGroup) bool {
 		f := g.Status.LastFailover
-		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node == host && f != nil && f.From == lost && f.To == host
+		return g.Status.State == v1alpha1.GroupOnline && g.Status.Assignment.Node == host && f != nil && f.From == lost && f.To == host &&
+			f.Epoch == g.Status.Assignment.Epoch && f.Phases.Total != nil
 	}))
 	g, err := b.Cluster.Group(ctx, s.Group)
 	must(t, err)

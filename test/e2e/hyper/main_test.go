@@ -99,14 +99,16 @@ func serving(ctx context.Context, hosts ...string) error {
 }
 
 // written waits until the API server has the journals of the hosts, and none of them goes by one any more.
-func written(ctx context.Context, hosts ...string) error {
+func written(ctx context.Context, hosts ...string) error { return writtenIn(ctx, bed, hosts...) }
+
+func writtenIn(ctx context.Context, b *beside.Bed, hosts ...string) error {
 	return observe.Wait(ctx, recovery, "what was decided is written", func(ctx context.Context) (bool, string, error) {
 		for _, host := range hosts {
-			n, err := bed.Cluster.Node(ctx, host)
+			n, err := b.Cluster.Node(ctx, host)
 			if err != nil {
 				return false, "", err
 			}
-			s, err := local(ctx, bed, host)
+			s, err := local(ctx, b, host)
 			if err != nil {
 				return false, "", err
 			}
