@@ -66,7 +66,7 @@ func (c *Call) Run(ctx context.Context) error {
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if !exit.Exited() {
-			return fmt.Errorf("%s %s was ended by a signal: %s%s", c.Agent, c.Action, exit, after(c.output(from)))
+			return fmt.Errorf("%s %s was ended by a signal: %w%s", c.Agent, c.Action, exit, after(c.output(from)))
 		}
 		return &Error{Agent: c.Agent, Action: c.Action, Code: Code(exit.ExitCode()), Reason: reasonOf(c.output(from))}
 	}
