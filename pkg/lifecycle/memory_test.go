@@ -211,6 +211,26 @@ func TestProtected(t *testing.T) {
 	}
 }
 
+// TestOldReservationProvesNothing: a disk that is wanted offline is held by nobody, however it was acquired before: only time proves what an
+// earlier owner does with it.
+func TestOldReservationProvesNothing(t *testing.T) {
+	disk, app := res("disk", KindDisk), res("app", KindProcess)
+	w := online(t, disk, app)
+	disk.Online = false
+	w.step(run(1, disk, app))
+	w.run(time.Second)
+	w.step(Facts{Self: member(1, 1), Views: (*Views)(nil).Install(view(7, w.now, member(1, 1))), Fencing: Fencing{SelfFence: time.Minute}})
+	w.step(Apply{Desired{Run: true, Epoch: 2, View: model.ViewID{Number: 7}, Resources: []Resource{disk, app}, Unproven: []model.Owner{owner(2, 5)}}})
+	w.run(time.Second)
+	if r := w.m.Report(); len(r.Proofs) != 0 {
+		w.failf("%+v", r.Proofs)
+	}
+	w.run(time.Minute)
+	if r := w.m.Report(); len(r.Proofs) != 2 || r.Proofs[0].Type != ProofSelfFence {
+		w.failf("%+v", r.Proofs)
+	}
+}
+
 // TestStuckStartOfWhatIsProtected: what a protected process waits for is its own earlier start, not a proof.
 func TestStuckStartOfWhatIsProtected(t *testing.T) {
 	w := newWorld(t)
@@ -226,5 +246,19 @@ func TestStuckStartOfWhatIsProtected(t *testing.T) {
 	w.run(4 * time.Minute)
 	if got := w.states()["app"]; got != "OnlinePending/"+string(ReasonStuck) {
 		w.failf("app is %s", got)
+	}
+}
+
+// TestEmptyRecords: nothing that the next agent must know is left out.
+func TestEmptyRecords(t *testing.T) {
+	if !(SavedResource{State: model.ResourceOffline, Since: time.Second}).Empty() {
+		t.Error("a state alone is worth a record")
+	}
+	for what, s := range map[string]SavedResource{
+		"phase": {Phase: PhaseDirty}, "reserved": {Reserved: 1}, "restarts": {Restarts: []time.Duration{1}}, "failed": {Failed: true}, "restart at": {RestartAt: 1},
+	} {
+		if s.Empty() {
+			t.Errorf("%s is not worth a record", what)
+		}
 	}
 }

@@ -115,6 +115,33 @@ func TestReserveDenied(t *testing.T) {
 	}
 }
 
+// TestStartDenied: the same of a start; once it was allowed, nobody waits for the lease any more.
+func TestStartDenied(t *testing.T) {
+	w := newWorld(t)
+	denied := 0
+	w.answer = func(a Action, r *Result) {
+		if a.Op == OpOnline && a.UID == "ip" {
+			if denied++; denied == 1 {
+				r.Err, r.Denied = "no lease", true
+			}
+		}
+	}
+	w.step(run(1, demo()...))
+	w.run(4 * time.Millisecond)
+	w.want(map[string]string{"ip": "OnlinePending/WaitingForLease"})
+	w.run(time.Second)
+	w.want(map[string]string{"ip": "Online", "app": "Online"})
+	if r := w.m.Report(); r.Resources[1].Restarts != 0 {
+		w.failf("counted as a failure: %+v", r.Resources[1])
+	}
+	w.step(withdraw(2))
+	w.run(time.Second)
+	w.outcome = after(OpReserve, "disk", time.Second, "")
+	w.step(run(3, demo()...))
+	w.run(time.Millisecond)
+	w.want(map[string]string{"ip": "OnlinePending/WaitingForDisks"})
+}
+
 // TestReserveNotWantedAnyMore: an acquisition that was cancelled and fails has not failed.
 func TestReserveNotWantedAnyMore(t *testing.T) {
 	w := newWorld(t)
@@ -204,8 +231,7 @@ func TestStopThatFails(t *testing.T) {
 	}
 }
 
-// TestKillThatFails: a release is forced as well when only the force had to be used twice; and once it has gone, nothing counts as stuck
-// the next time.
+// TestKillThatFails: a release is forced as well when only the force had to be used twice.
 func TestKillThatFails(t *testing.T) {
 	w := online(t, res("app", KindProcess))
 	kills := 0
@@ -222,11 +248,32 @@ func TestKillThatFails(t *testing.T) {
 	if r := w.m.Report(); r.Released != 2 || r.ReleasedHow != ReleasedForced {
 		w.failf("%+v", r)
 	}
-	kills = -10
-	w.step(run(3, res("app", KindProcess)))
-	w.run(time.Second)
+}
+
+// TestKillThatHangs: a resource that takes several attempts to be taken away has failed once; and when it has gone at last, nothing of
+// that counts against the next stop (O10).
+func TestKillThatHangs(t *testing.T) {
+	w := online(t, res("app", KindProcess))
+	kills := 0
+	w.outcome = func(a Action) (time.Duration, string) {
+		if a.Op == OpTerminate {
+			if kills++; kills <= 3 {
+				return 24 * time.Hour, "hang"
+			}
+		}
+		return time.Millisecond, ""
+	}
+	w.unhealthy("app", ReasonExited)
+	w.run(30 * time.Second)
+	if r := w.m.Report(); len(r.Stuck) != 1 || r.Resources[0].Restarts != 1 {
+		w.failf("%+v", r)
+	}
+	w.run(time.Minute)
+	if r := w.m.Report().Resources[0]; r.State != model.ResourceOnline || r.Restarts != 1 {
+		w.failf("%+v", r)
+	}
 	w.outcome = after(OpOffline, "app", time.Hour, "")
-	w.step(withdraw(4))
+	w.step(withdraw(2))
 	w.run(time.Second)
 	if r := w.m.Report(); r.FenceAt != 0 || len(r.Stuck) != 0 {
 		w.failf("%+v", r)
@@ -339,30 +386,5 @@ func TestTimeoutIsTold(t *testing.T) {
 	w.run(3*time.Minute + 50*time.Millisecond)
 	if got, want := w.m.find("app").FailMessage, "Online: no progress for 3m0s"; got != want {
 		w.failf("%q, want %q", got, want)
-	}
-}
-
-// TestRestartsAtTheEndOfThePeriod: a restart that is exactly the period ago counts no more (A12).
-func TestRestartsAtTheEndOfThePeriod(t *testing.T) {
-	r := Restart{Policy: RestartAlways, Threshold: 1, Period: time.Minute}
-	if _, again := r.InPlace([]time.Duration{time.Second}, time.Minute+time.Second); !again {
-		t.Error("exactly the period ago counts")
-	}
-	if _, again := r.InPlace([]time.Duration{time.Second}, time.Minute+time.Second-1); again {
-		t.Error("just within the period does not count")
-	}
-}
-
-// TestEmptyRecords: nothing that the next agent must know is left out.
-func TestEmptyRecords(t *testing.T) {
-	if !(SavedResource{State: model.ResourceOffline, Since: time.Second}).Empty() {
-		t.Error("a state alone is worth a record")
-	}
-	for what, s := range map[string]SavedResource{
-		"phase": {Phase: PhaseDirty}, "reserved": {Reserved: 1}, "restarts": {Restarts: []time.Duration{1}}, "failed": {Failed: true}, "restart at": {RestartAt: 1},
-	} {
-		if s.Empty() {
-			t.Errorf("%s is not worth a record", what)
-		}
 	}
 }

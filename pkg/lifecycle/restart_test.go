@@ -142,3 +142,14 @@ func TestSavedSurvivesJSON(t *testing.T) {
 		w.failf("%+v", w.m.Report())
 	}
 }
+
+// TestRestartsAtTheEndOfThePeriod: a restart that is exactly the period ago counts no more (A12).
+func TestRestartsAtTheEndOfThePeriod(t *testing.T) {
+	r := Restart{Policy: RestartAlways, Threshold: 1, Period: time.Minute}
+	if _, again := r.InPlace([]time.Duration{time.Second}, time.Minute+time.Second); !again {
+		t.Error("exactly the period ago counts")
+	}
+	if _, again := r.InPlace([]time.Duration{time.Second}, time.Minute+time.Second-1); again {
+		t.Error("just within the period does not count")
+	}
+}
