@@ -81,9 +81,35 @@ func TestTornWrites(t *testing.T) {
 		if v := got.StateVersion; v != last && v != last+1 || err == nil && v != last+1 {
 			t.Fatalf("round %d: state %d after saving %d (%v), want it or the one before", round, v, last+1, err)
 		}
-		if diff := cmp.Diff(content(got.StateVersion).State, got.State); diff != "" {
-			t.Fatalf("round %d: the state is damaged: %s", round, diff)
+		if diff := cmp.Diff(content(got.StateVersion).State, got.State); diff != "" || got.StateLost {
+			t.Fatalf("round %d: the state is damaged (lost %t): %s", round, got.StateLost, diff)
 		}
+	}
+}
+
+// TestDamagedState: a state that was whole and is not any more is not taken for one that never was; the one before it is still there. A
+// newer one takes its place.
+func TestDamagedState(t *testing.T) {
+	m := newMemory()
+	d, me := held(t, m)
+	for n := uint64(1); n <= 3; n++ {
+		must(t, d.Save(t.Context(), me, content(n)))
+	}
+	newest, _, err := d.(*Device).newestState()
+	must(t, err)
+	m.put(copyAt(newest)+block, []byte("rot"))
+	got, err := over(m)(t, 2).Load(t.Context())
+	must(t, err)
+	if !got.StateLost || got.StateVersion != 3 || string(got.State) != string(content(2).State) {
+		t.Errorf("lost %t, version %d, %d bytes", got.StateLost, got.StateVersion, len(got.State))
+	}
+	must(t, d.Save(t.Context(), me, content(3)))
+	if got, err = d.Load(t.Context()); err != nil || !got.StateLost {
+		t.Errorf("another state of the same version takes its place (%v)", err)
+	}
+	must(t, d.Save(t.Context(), me, content(4)))
+	if got, err = d.Load(t.Context()); err != nil || got.StateLost || got.StateVersion != 4 {
+		t.Errorf("version %d, lost %t, %v", got.StateVersion, got.StateLost, err)
 	}
 }
 
