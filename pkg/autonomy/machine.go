@@ -24,6 +24,9 @@ const (
 	pause = time.Second
 )
 
+// viewGap is how long a node may be without a view, while it takes the witness, and not wait once more (J1).
+const viewGap = 2 * time.Second
+
 // Config says who the node is.
 type Config struct {
 	Self model.NodeID
@@ -71,10 +74,12 @@ type Machine struct {
 	saved State
 	// reached is when a member of the view was last known to reach the API server, by this node's clock.
 	reached time.Duration
-	quiet   time.Duration
-	report  *Report
-	lead    *lead
-	follow  *follow
+	// inView is when this node was last in a view; 0 for never.
+	inView time.Duration
+	quiet  time.Duration
+	report *Report
+	lead   *lead
+	follow *follow
 	// unmerged says that the present view has a member with a journal that this node has not taken over.
 	unmerged bool
 	// asks are what operators ask here, asked is when the coordinator was told last.
@@ -205,8 +210,13 @@ func (m *Machine) Observe(now time.Duration, st *membership.Status) {
 		}
 		m.whole()
 	}
-	if m.anyReaches() || st.View == nil {
+	switch {
+	case m.anyReaches():
 		m.reached = now
+	case st.View != nil:
+		m.inView = now
+	case m.inView == 0 || now-m.inView > viewGap:
+		m.reached = now // whether the API server is there is not known yet
 	}
 	if m.anyOther(func(p *membership.PeerStatus) bool { return p.Pending }) && !m.merged() {
 		m.unmerged = true

@@ -80,7 +80,10 @@ func (w *world) start(id model.NodeID) {
 
 // install gives the members a view.
 func (w *world) install(number uint64, ids ...model.NodeID) {
-	w.view = &membership.View{ID: model.ViewID{Number: number, Coordinator: ids[0]}}
+	w.view = &membership.View{ID: model.ViewID{Number: number}}
+	if len(ids) > 0 {
+		w.view.ID.Coordinator = ids[0]
+	}
 	for _, id := range ids {
 		w.view.Members = append(w.view.Members, model.Member{ID: id, Generation: 1})
 	}

@@ -77,6 +77,7 @@ func TestWitnessIsAMember(t *testing.T) {
 	if s := w.witness.state; s == nil || !s.Pending || len(s.Journal) == 0 {
 		t.Fatalf("on the witness is %+v", s)
 	}
+	w.reach(true)
 	w.install(10, 2)
 	if !w.machines[2].ObeysAPI() {
 		t.Fatal("b obeys a journal before it has read one: the test shows nothing")
@@ -85,6 +86,7 @@ func TestWitnessIsAMember(t *testing.T) {
 	if w.machines[2].ObeysAPI() || !w.machines[2].Pending() {
 		t.Errorf("b obeys the API server although the witness keeps a journal: %s", w.machines[2])
 	}
+	w.reach(false)
 	w.pass(time.Second)
 	second := w.assignment(2)
 	if second.Node != "b" || second.Epoch <= first.Epoch+epochsEach || second.ViewID.Number != 10 {
@@ -204,6 +206,27 @@ func TestReadInASession(t *testing.T) {
 	}
 	if got := len(w.disks[1].Journal); got != len(w.witness.state.Journal) {
 		t.Errorf("a has %d entries in the next view, want %d", got, len(w.witness.state.Journal))
+	}
+}
+
+// TestNoSecondWait: while a node takes the witness it is in no view; if nobody has reached the API server before, it does not wait again
+// (J1). One that has been without a view for long does.
+func TestNoSecondWait(t *testing.T) {
+	for gap, want := range map[time.Duration]bool{500 * time.Millisecond: true, 3 * time.Second: false} {
+		w := newWorld(t, 3, 4)
+		w.reach(true)
+		w.pass(time.Second)
+		w.reach(false)
+		w.pass(time.Second)
+		w.needed, w.witness = true, &shared{}
+		w.install(9)
+		w.pass(gap)
+		w.install(10, 1)
+		w.take(1)
+		w.pass(DefaultWait / 2)
+		if decided := w.assignment(1).Epoch > 4; decided != want {
+			t.Errorf("after %s without a view it has decided at once: %t, want %t", gap, decided, want)
+		}
 	}
 }
 
