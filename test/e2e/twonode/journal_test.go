@@ -14,7 +14,6 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/nodeagent"
-	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
 
@@ -69,15 +68,8 @@ func local(ctx context.Context, host string) (*nodeagent.LocalStatus, error) {
 func servedAlone(t *testing.T, ctx context.Context, host string) (counts [2]int, epochs map[string]int64) {
 	t.Helper()
 	for i, s := range sites {
-		must(t, observe.Wait(ctx, recovery, s.group+" is served by "+host, func(ctx context.Context) (bool, string, error) {
-			out, err := theLab.Exec(ctx, lab.Client, "curl", "-sS", "--max-time", "2", s.url)
-			var v struct {
-				Count int    `json:"count"`
-				Host  string `json:"host"`
-			}
-			if err == nil {
-				err = json.Unmarshal([]byte(out), &v)
-			}
+		must(t, observe.Wait(ctx, recovery, s.Group+" is served by "+host, func(ctx context.Context) (bool, string, error) {
+			v, err := bed.Visit(ctx, s)
 			counts[i] = v.Count
 			return err == nil && v.Host == host, fmt.Sprintf("served by %q, %v", v.Host, err), nil
 		}))
@@ -127,9 +119,9 @@ func TestJournalOnTheWitness(t *testing.T) {
 		r, err := c.probes[i].Stop()
 		must(t, err)
 		for _, o := range r.Outages {
-			t.Logf("clients of %s waited %s while %s took over", s.group, o.Length, second)
+			t.Logf("clients of %s waited %s while %s took over", s.Group, o.Length, second)
 			if o.Length > bound || !o.Ended {
-				t.Errorf("clients of %s waited %s: %+v", s.group, o.Length, o)
+				t.Errorf("clients of %s waited %s: %+v", s.Group, o.Length, o)
 			}
 		}
 		c.before[i] += r.Good
@@ -139,31 +131,31 @@ func TestJournalOnTheWitness(t *testing.T) {
 	must(t, theLab.Start(ctx, first))
 	counts, after := servedAlone(t, ctx, first)
 	for i, s := range sites {
-		if after[s.group] <= before[s.group] || s.home == first && before[s.group] < 512 {
-			t.Errorf("%s is at epoch %d on %s, and was at %d on %s", s.group, after[s.group], first, before[s.group], second)
+		if after[s.Group] <= before[s.Group] || s.Home == first && before[s.Group] < 512 {
+			t.Errorf("%s is at epoch %d on %s, and was at %d on %s", s.Group, after[s.Group], first, before[s.Group], second)
 		}
 		if counts[i] < c.before[i] {
-			t.Errorf("%s counted %d acknowledged visits, and %d now", s.group, c.before[i], counts[i])
+			t.Errorf("%s counted %d acknowledged visits, and %d now", s.Group, c.before[i], counts[i])
 		}
-		t.Logf("%s: epoch %d on %s, %d on %s", s.group, before[s.group], second, after[s.group], first)
+		t.Logf("%s: epoch %d on %s, %d on %s", s.Group, before[s.Group], second, after[s.Group], first)
 	}
 
 	must(t, theLab.StartAPI(ctx))
 	gone = false
 	for _, s := range sites {
-		must(t, cluster.WaitOnline(ctx, recovery, s.group, first))
+		must(t, cluster.WaitOnline(ctx, recovery, s.Group, first))
 	}
 	must(t, observe.Wait(ctx, recovery, "what was decided is written", func(ctx context.Context) (bool, string, error) {
 		s, err := local(ctx, first)
 		return err == nil && s.Journal == "", fmt.Sprintf("%+v, %v", s, err), nil
 	}))
 	for _, s := range sites {
-		events, err := cluster.Events(ctx, "ResourceGroup", s.group)
+		events, err := cluster.Events(ctx, "ResourceGroup", s.Group)
 		must(t, err)
 		for _, way := range [][2]string{{first, second}, {second, first}} {
 			told := func(e string) bool { return strings.Contains(e, "FailoverCompleted: from "+way[0]+" to "+way[1]+" ") }
-			if (way[0] == second || s.home == first) && !slices.ContainsFunc(events, told) {
-				t.Errorf("the API does not tell that %s went from %s to %s: %q", s.group, way[0], way[1], events)
+			if (way[0] == second || s.Home == first) && !slices.ContainsFunc(events, told) {
+				t.Errorf("the API does not tell that %s went from %s to %s: %q", s.Group, way[0], way[1], events)
 			}
 		}
 	}
