@@ -62,7 +62,7 @@ func newFakeAgent(t *testing.T) *fakeAgent {
 }
 
 // run runs the command line, and returns what it wrote and its exit code.
-func (f *fakeAgent) run(t *testing.T, args ...string) (out string, err error, code int) {
+func (f *fakeAgent) run(t *testing.T, args ...string) (out string, code int, err error) {
 	t.Helper()
 	cmd := command()
 	var b bytes.Buffer
@@ -72,7 +72,7 @@ func (f *fakeAgent) run(t *testing.T, args ...string) (out string, err error, co
 	if err = cmd.ExecuteContext(t.Context()); err != nil {
 		code = exitCode(err)
 	}
-	return b.String(), err, code
+	return b.String(), code, err
 }
 
 func TestMoveCommand(t *testing.T) {
@@ -80,7 +80,7 @@ func TestMoveCommand(t *testing.T) {
 	f.progress = func(n int32) autonomy.Progress {
 		return []autonomy.Progress{{}, {Message: "on its way"}, {Message: "on its way"}, {Done: true, Message: "it is there"}}[min(n, 3)]
 	}
-	out, err, code := f.run(t, "move", "rg/shop", "node-b", "-n", "demo")
+	out, code, err := f.run(t, "move", "rg/shop", "node-b", "-n", "demo")
 	want := "group demo/shop: taken, on the disks of all members of the view (quorate.io/move-to is node-b/" + f.asked.Load().ID + ")\non its way\nit is there\n"
 	if err != nil || code != 0 || out != want {
 		t.Errorf("%v, %d:\n%swant\n%s", err, code, out, want)
@@ -126,7 +126,7 @@ func TestRequestsThatFail(t *testing.T) {
 				f.reply = tc.reply
 			}
 			f.progress = func(int32) autonomy.Progress { return tc.progress }
-			_, err, code := f.run(t, tc.args...)
+			_, code, err := f.run(t, tc.args...)
 			if code != tc.code || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%d, %v; want %d, %q", code, err, tc.code, tc.want)
 			}
@@ -136,7 +136,7 @@ func TestRequestsThatFail(t *testing.T) {
 
 func TestResumeCommand(t *testing.T) {
 	f := newFakeAgent(t)
-	if _, err, _ := f.run(t, "resume", "qnode/node-a", "--failback", "Immediate"); err != nil {
+	if _, _, err := f.run(t, "resume", "qnode/node-a", "--failback", "Immediate"); err != nil {
 		t.Fatal(err)
 	}
 	if q := f.asked.Load(); q.Name != "node-a" || q.Failback != "Immediate" || q.Verb != replica.VerbResume {
@@ -146,15 +146,15 @@ func TestResumeCommand(t *testing.T) {
 
 func TestExplainCommand(t *testing.T) {
 	f := newFakeAgent(t)
-	out, err, _ := f.run(t, "explain", "rg/shop", "-n", "demo")
+	out, _, err := f.run(t, "explain", "rg/shop", "-n", "demo")
 	if err != nil || !strings.Contains(out, "demo/shop: Online, on node-a") || !strings.Contains(out, "NodeDrained") {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err, _ = f.run(t, "explain", "shop", "--node", "node-b", "-o", "yaml")
+	out, _, err = f.run(t, "explain", "shop", "--node", "node-b", "-o", "yaml")
 	if err != nil || strings.Contains(out, "keeps it") || !strings.Contains(out, "is drained") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if _, err, code := f.run(t, "explain", "shop", "--node", "node-x"); code != 1 || !strings.Contains(err.Error(), "did you mean") {
+	if _, code, err := f.run(t, "explain", "shop", "--node", "node-x"); code != 1 || !strings.Contains(err.Error(), "did you mean") {
 		t.Errorf("%d, %v", code, err)
 	}
 }

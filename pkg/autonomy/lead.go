@@ -63,10 +63,15 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 	m.at.Begun, m.at.Cleared = m.at.Begun || a.Begun, m.at.Cleared || a.Cleared
 	m.at.Has, m.at.Trim = max(m.at.Has, a.Has), max(m.at.Trim, a.Trim)
 	l.lost = l.lost || a.Lost
+	l.takeWord(a.Kept)
+	l.takeNews(m, a)
+}
+
+// takeNews takes what is on a member now, and what is asked there.
+func (l *lead) takeNews(m *member, a *Follow) {
 	if m.asks = a.Asks; len(l.repliesTo(m)) > 0 {
 		m.told = false
 	}
-	l.takeWord(a.Kept)
 	if a.Report != nil && (m.report == nil || a.Report.Serial > m.report.Serial) {
 		m.report, l.due = a.Report, true
 	}
@@ -162,6 +167,12 @@ func (m *Machine) progress(now time.Duration) bool {
 		l.stir()
 		return true
 	}
+	return m.answerOrDecide(now)
+}
+
+// answerOrDecide answers what is asked; where nothing is, it decides what is due.
+func (m *Machine) answerOrDecide(now time.Duration) bool {
+	l := m.lead
 	if l.commit == l.end() && l.asking() && m.mayDecide(now) {
 		m.reply(now)
 		l.stir()

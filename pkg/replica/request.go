@@ -139,6 +139,7 @@ func Get(o metav1.Object, f Field) string {
 			return or(string(o.Spec.Availability), string(v1alpha1.AvailabilityAvailable))
 		case FieldFailbackOnResume:
 			return or(string(o.Spec.FailbackOnResume), string(v1alpha1.FailbackOnResumePolicy))
+		case FieldMove, FieldDesiredState:
 		}
 	case *v1alpha1.ResourceGroup:
 		switch f {
@@ -146,6 +147,7 @@ func Get(o metav1.Object, f Field) string {
 			return or(string(o.Spec.DesiredState), string(v1alpha1.DesiredOnline))
 		case FieldMove:
 			return o.Annotations[v1alpha1.MoveToAnnotation]
+		case FieldAvailability, FieldFailbackOnResume:
 		}
 	}
 	return ""
@@ -160,6 +162,7 @@ func set(o metav1.Object, f Field, value string) {
 			o.Spec.Availability = v1alpha1.Availability(value)
 		case FieldFailbackOnResume:
 			o.Spec.FailbackOnResume = v1alpha1.FailbackOnResume(value)
+		case FieldMove, FieldDesiredState:
 		}
 	case *v1alpha1.ResourceGroup:
 		switch f {
@@ -167,6 +170,7 @@ func set(o metav1.Object, f Field, value string) {
 			o.Spec.DesiredState = v1alpha1.DesiredState(value)
 		case FieldMove:
 			annotate(o, v1alpha1.MoveToAnnotation, value)
+		case FieldAvailability, FieldFailbackOnResume:
 		}
 	}
 }
