@@ -53,6 +53,19 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 	if !m.joined || !l.running && !a.Begun { // what it knows may grow until the session runs
 		m.joined, m.at = true, *a
 	}
+	m.advance(a)
+	l.lost = l.lost || a.Lost
+	if m.asks = a.Asks; len(l.repliesTo(m)) > 0 {
+		m.told = false
+	}
+	l.takeWord(a.Kept)
+	if a.Report != nil && (m.report == nil || a.Report.Serial > m.report.Serial) {
+		m.report, l.due = a.Report, true
+	}
+}
+
+// advance takes how far the member is.
+func (m *member) advance(a *Follow) {
 	if m.at.Begun && !a.Begun && !a.Cleared {
 		// Its process was started again, or this answer is an old one: it is told everything once more, which changes nothing if it knows.
 		m.at.Begun, m.at.Has, m.told = false, 0, false
@@ -62,19 +75,6 @@ func (l *lead) take(from model.NodeID, a *Follow) {
 	}
 	m.at.Begun, m.at.Cleared = m.at.Begun || a.Begun, m.at.Cleared || a.Cleared
 	m.at.Has, m.at.Trim = max(m.at.Has, a.Has), max(m.at.Trim, a.Trim)
-	l.lost = l.lost || a.Lost
-	l.takeWord(a.Kept)
-	l.takeNews(m, a)
-}
-
-// takeNews takes what is on a member now, and what is asked there.
-func (l *lead) takeNews(m *member, a *Follow) {
-	if m.asks = a.Asks; len(l.repliesTo(m)) > 0 {
-		m.told = false
-	}
-	if a.Report != nil && (m.report == nil || a.Report.Serial > m.report.Serial) {
-		m.report, l.due = a.Report, true
-	}
 }
 
 // Tick lets time pass.
@@ -148,11 +148,8 @@ func (m *Machine) progress(now time.Duration) bool {
 	l := m.lead
 	switch {
 	case !l.running:
-		if enforced(ruleJoined) && !l.all(func(o *member) bool { return o.joined }) {
+		if !m.mayBegin() {
 			return false
-		}
-		if m.needsWitness() && l.kept == nil {
-			return false // what it keeps has not been read
 		}
 		m.begin()
 		return true
@@ -162,30 +159,37 @@ func (m *Machine) progress(now time.Duration) bool {
 	if begun, stepped := l.settle(m.needsWitness()); !begun || stepped {
 		return stepped
 	}
-	if l.commit == l.end() && len(l.log) == 0 && m.anyReaches() {
-		l.over = true
-		l.stir()
-		return true
-	}
-	return m.answerOrDecide(now)
-}
-
-// answerOrDecide answers what is asked; where nothing is, it decides what is due.
-func (m *Machine) answerOrDecide(now time.Duration) bool {
-	l := m.lead
-	if l.commit == l.end() && l.asking() && m.mayDecide(now) {
-		m.reply(now)
-		l.stir()
-		return true
-	}
 	if l.look > 0 && now >= l.look {
 		l.due = true
 	}
-	if l.due && l.commit == l.end() && m.mayDecide(now) && m.decide(now) {
-		l.stir()
+	if l.commit < l.end() || !m.next(now) {
+		return false
+	}
+	l.stir()
+	return true
+}
+
+// mayBegin says that everything that anybody in the view knows is known here.
+func (m *Machine) mayBegin() bool {
+	if enforced(ruleJoined) && !m.lead.all(func(o *member) bool { return o.joined }) {
+		return false
+	}
+	return !m.needsWitness() || m.lead.kept != nil // nil: what the witness keeps has not been read
+}
+
+// next does what there is to do once all that was decided is in force: end the session, answer who asks, decide. It reports whether there
+// was something.
+func (m *Machine) next(now time.Duration) bool {
+	l := m.lead
+	switch {
+	case len(l.log) == 0 && m.anyReaches():
+		l.over = true
+		return true
+	case l.asking() && m.mayDecide(now):
+		m.reply(now)
 		return true
 	}
-	return false
+	return l.due && m.mayDecide(now) && m.decide(now)
 }
 
 // settle commits what all members have, and drops what the API server has. It reports whether all members have begun, and whether

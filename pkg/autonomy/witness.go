@@ -57,26 +57,30 @@ func (m *Machine) WitnessRead(now time.Duration, s *State, unread string) {
 	if !enforced(ruleRead) {
 		return
 	}
-	switch {
-	case unread == "" && s != nil && s.Pending && s.Copy == nil && m.cfg.Decides:
+	if unread == "" && s != nil && s.Pending && s.Copy == nil && m.cfg.Decides {
 		unread = "the holder before could not put its journal there"
-		fallthrough
+	}
+	switch {
+	case unread == "" && s != nil:
+		m.takeKept(s)
 	case unread != "" && m.cfg.Decides:
 		k.unread, k.pending = unread, true
 		m.lose()
-	case s == nil || unread != "":
-	default:
-		k.pending = s.Pending
-		f := m.follow
-		if f != nil && !f.cleared {
-			k.aside = s
-		}
-		if f == nil || !f.begun || f.cleared {
-			m.inherit(s)
-		}
 	}
 	m.answer()
 	m.Tick(now)
+}
+
+// takeKept takes what the witness keeps.
+func (m *Machine) takeKept(s *State) {
+	k, f := &m.kept, m.follow
+	k.pending = s.Pending
+	if f != nil && !f.cleared {
+		k.aside = s
+	}
+	if f == nil || !f.begun || f.cleared {
+		m.inherit(s)
+	}
 }
 
 // inherit makes what the witness keeps this node's own.
