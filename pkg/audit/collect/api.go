@@ -22,9 +22,10 @@ const maxSilence = 10 * time.Second
 // Lease every 2 s, and whoever opens a session has not reached the API server for longer.
 const maxUnheard = 4 * time.Second
 
-// catchUp is how long a reporter that is heard again has to publish what was decided meanwhile: it renews its Lease first, and what was
-// read before it published is older than both.
-const catchUp = 5 * time.Second
+// catchUp is how long a reporter that is heard again has to begin to publish what was decided meanwhile: it renews its Lease first, and
+// what was read before it published is older than both. On a busy machine with a long journal that takes many seconds; what is published is
+// judged at once.
+const catchUp = 20 * time.Second
 
 // errMayDecide says that what the API server shows may not be what is in force.
 var errMayDecide = errors.New("the nodes may have decided by themselves what is not written yet")
@@ -38,6 +39,7 @@ type API struct {
 	renewed time.Time // renewTime of the reporter's Lease, as last seen
 	heard   time.Time // when it was last seen to change, by this clock
 	back    time.Time // when it was heard again after it had been silent for longer than maxUnheard
+	told    bool      // it has published what was decided since
 }
 
 // Objects reads the cluster. Agents' words are read before what they answer to, so that nothing seems to be ahead of its assignment
@@ -71,6 +73,9 @@ func (a *API) Objects(ctx context.Context) (*snapshot.Objects, []audit.Unseen, e
 	o.Sort()
 	unseen := a.reporter(ctx, o)
 	if cluster.Spec.Autonomy == v1alpha1.AutonomyEnabled {
+		if _, token := o.JournalPage(); token != "" {
+			a.told = true
+		}
 		if err := a.mayDecide(time.Now()); err != nil {
 			return nil, unseen, err
 		}
@@ -85,7 +90,7 @@ func (a *API) mayDecide(now time.Time) error {
 		return nil
 	case silence > maxUnheard:
 		return fmt.Errorf("%w: nothing was heard of their reporter for %s", errMayDecide, silence.Round(time.Second))
-	case !a.back.IsZero() && back < catchUp:
+	case !a.back.IsZero() && !a.told && back < catchUp:
 		return fmt.Errorf("%w: their reporter is heard again since %s", errMayDecide, back.Round(time.Second))
 	}
 	return nil
@@ -136,7 +141,7 @@ func (a *API) reporter(ctx context.Context, o *snapshot.Objects) []audit.Unseen 
 		a.heard = renewed
 	case !renewed.Equal(a.renewed):
 		if now.Sub(a.heard) > maxUnheard {
-			a.back = now
+			a.back, a.told = now, false
 		}
 		a.heard = now
 	}

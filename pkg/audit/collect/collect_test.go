@@ -173,9 +173,24 @@ func TestNodesMayDecide(t *testing.T) {
 	if o, _, err := reader.Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
 		t.Errorf("%+v, %v when the reporter is heard again, and may not have published yet", o, err)
 	}
-	reader.back = reader.back.Add(-catchUp)
+	heard := reader.back
+	reader.back = heard.Add(-catchUp)
 	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
-		t.Errorf("%+v, %v after the reporter was heard", o, err)
+		t.Errorf("%+v, %v when the reporter has had its time, and nothing was decided", o, err)
+	}
+	reader.back = heard
+	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha1.NodeSpec{ClusterName: "demo"}}
+	node.Status.Agent = &v1alpha1.AgentStatus{
+		View: &v1alpha1.AgentView{Quorate: true, ID: v1alpha1.ViewID{Number: 1}}, Journal: &v1alpha1.AgentJournal{Token: "page", Page: []byte("x")},
+	}
+	must(t, api.Create(t.Context(), node))
+	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
+		t.Errorf("%+v, %v when the reporter publishes", o, err)
+	}
+	node.Status.Agent.Journal = nil
+	must(t, api.Update(t.Context(), node))
+	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
+		t.Errorf("%+v, %v when everything is written", o, err)
 	}
 }
 

@@ -97,6 +97,7 @@ func (m *manager) start() {
 		&quorumconfig.Reconciler{Client: api, Inventory: reader, Clock: now},
 		&resource.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now},
 	}
+	m.signs.Subscribe(func(string) { m.enqueue() })
 	m.cache.seen = m.seen
 	m.cache.objects = map[ref]client.Object{}
 	m.elect()
