@@ -134,7 +134,7 @@ func TestSavedSurvivesJSON(t *testing.T) {
 		t.Fatalf("removed are %+v", back.Group.Removed)
 	}
 	w.outcome = nil
-	w.m, w.jobs = Restore(back.Group, back.Resources), nil
+	w.m, w.jobs, w.watched = Restore(back.Group, back.Resources), nil, map[string]uint64{}
 	w.step(Tick{})
 	w.step(withdraw(2))
 	w.run(time.Second)

@@ -88,12 +88,18 @@ func (w *world) act(a Action) {
 		}
 		return
 	case OpWatch:
+		if serial, ok := w.watched[a.UID]; ok {
+			w.failf("%s is watched twice, #%d and #%d", a.UID, serial, a.Serial)
+		}
 		w.watched[a.UID] = a.Serial
 		return
 	case OpUnwatch:
 		delete(w.watched, a.UID)
 		return
 	case OpReserve, OpOnline, OpOffline, OpTerminate, OpAdopt:
+	}
+	if _, ok := w.watched[a.UID]; ok && (a.Op == OpOffline || a.Op == OpTerminate) {
+		w.failf("%s of %s begins while it is watched", a.Op, a.UID)
 	}
 	for _, j := range w.jobs {
 		if j.action.UID == a.UID && !j.cancelled {
