@@ -204,8 +204,11 @@ func (k *checker) ended(inst *instance, why string) {
 // landed checks S2: no write of an old owner after a new one has had the disk.
 func (k *checker) landed(d *disk, w *diskWrite) {
 	newest := d.newest
-	if newest == nil || newest.node == w.inst.node || newest.since <= w.inst.since || !d.enforced && k.excused(w.inst.node) {
+	if newest == nil || newest.node == w.inst.node || newest.since <= w.inst.since {
 		return
+	}
+	if !d.enforced && (w.stuck || k.excused(w.inst.node)) {
+		return // without reservations nothing stops what the target itself has held back
 	}
 	k.c.Fail("S2: write %d of node %d at epoch %d reaches %s, which node %d has had since %v at epoch %d", w.counter, w.inst.node.id,
 		w.inst.epoch, d.device, newest.node.id, newest.since, newest.epoch)

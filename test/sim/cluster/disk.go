@@ -36,6 +36,8 @@ type diskWrite struct {
 	inst    *instance
 	counter uint64
 	aborted bool
+	// stuck says that the target itself has held it back, while it hung.
+	stuck bool
 }
 
 func nexus(id model.NodeID) string { return string(rune('0' + id)) }
@@ -91,7 +93,9 @@ func (d *disk) write(inst *instance) {
 		d.c.After(d.c.Between(10*time.Millisecond, time.Second), func() { inst.inFlight--; inst.failed = true })
 		return
 	}
+	sent := d.c.Now()
 	d.reach(func() {
+		w.stuck = d.c.Now()-sent > 2*time.Millisecond
 		if d.attention[id] { // the driver sends it again
 			delete(d.attention, id)
 			inst.inFlight--
