@@ -2,14 +2,14 @@ package e2e
 
 import (
 	"context"
-	"strconv"
-	"strings"
+	"encoding/json"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
 
@@ -75,10 +75,12 @@ func TestOCFAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, observe.Wait(ctx, recovery, "restarted in place", func(ctx context.Context) (bool, string, error) {
-		pid, err := theLab.Exec(ctx, s.home, "pgrep", "-f", "quorate-visits.*"+s.address)
-		return err == nil && strings.TrimSpace(pid) != strconv.Itoa(before.PID), pid, nil
+		out, err := theLab.Exec(ctx, lab.Client, "curl", "-sS", "--max-time", "2", s.url)
+		var v visit
+		return err == nil && json.Unmarshal([]byte(out), &v) == nil && v.Host == s.home && v.PID != before.PID, out, nil
 	}))
 	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
+	time.Sleep(time.Second)
 	_, err := theLab.Kill(ctx, s.home)
 	must(t, err)
 	movedFrom(t, ctx, s, s.home)

@@ -124,6 +124,20 @@ func proofOf(t *testing.T, ctx context.Context) v1alpha1.ProofType {
 	return ""
 }
 
+// fencer is the host that fences node-c first: of those that are left the one with the lowest id, which is mostly node-a. An id that was given
+// out while the API server was busy may be lost, and the next one is given then.
+func fencer(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	a, err := cluster.Node(ctx, "node-a")
+	must(t, err)
+	b, err := cluster.Node(ctx, "node-b")
+	must(t, err)
+	if a.Status.ID < b.Status.ID {
+		return "node-a"
+	}
+	return "node-b"
+}
+
 // A host hangs with a group that has neither disk nor address. The first level of its fencing lies and is not believed; the second
 // cuts its power, and the group is online elsewhere long before the self-fence deadline. The host boots again.
 func TestPowerFencing(t *testing.T) {
@@ -144,7 +158,7 @@ func TestPowerFencing(t *testing.T) {
 	after, err := cluster.Node(ctx, "node-c")
 	must(t, err)
 	f := after.Status.Fencing
-	if f == nil || f.Proof != v1alpha1.ProofPowerFenced || f.Generation != before.Status.Generation || f.Level != 2 || f.By != "node-a" {
+	if f == nil || f.Proof != v1alpha1.ProofPowerFenced || f.Generation != before.Status.Generation || f.Level != 2 || f.By != fencer(t, ctx) {
 		t.Errorf("status.fencing %+v, generation before %d", f, before.Status.Generation)
 	}
 	if after.Status.Generation <= before.Status.Generation || after.Status.Agent.BootID == before.Status.Agent.BootID {
@@ -160,8 +174,9 @@ func TestPowerFencingFails(t *testing.T) {
 	if proof := proofOf(t, ctx); proof != v1alpha1.ProofSelfFenceDeadline {
 		t.Errorf("the proof is %s", proof)
 	}
+	by := fencer(t, ctx)
 	must(t, observe.Wait(ctx, recovery, "the failure is told", func(ctx context.Context) (bool, string, error) {
-		n, err := cluster.Node(ctx, "node-a")
+		n, err := cluster.Node(ctx, by)
 		if err != nil || n.Status.Agent == nil {
 			return false, "", err
 		}
