@@ -116,6 +116,7 @@ func (d *witnessDisk) tell(h *Host, k Keeper, w *writing, next func()) {
 	case membership.WitnessLoad:
 		k.Loaded(w.version, w.state, next)
 		return
+	case membership.WitnessLook, membership.WitnessRegister, membership.WitnessRemove, membership.WitnessTake, membership.WitnessRelease:
 	}
 	next()
 }
