@@ -136,12 +136,12 @@ func TestTruncatedMessageIsDropped(t *testing.T) {
 	drain(b)
 	p.tamper(func(offset int, b []byte) bool { return offset+len(b) < 200_000 })
 	p.cut()
-	eventually(t, "a is connected again", 3*time.Second, func() bool { return connectedTo(a, 2) })
+	eventually(t, "a is connected again", 10*time.Second, func() bool { return connectedTo(a, 2) })
 	a.mesh.Send(2, message(2, 1<<20))
-	eventually(t, "the connection is cut in the message", 3*time.Second, func() bool { return !connectedTo(a, 2) })
+	eventually(t, "the connection is cut in the message", 10*time.Second, func() bool { return !connectedTo(a, 2) })
 	quiet(t, b, 100*time.Millisecond)
 	p.tamper(nil)
-	expect(t, a, b, 3, 3*time.Second)
+	expect(t, a, b, 3, 10*time.Second)
 }
 
 // TestReplayedHandshake plays back what a real peer has sent, byte for byte: it gets an answer, and nothing comes of it.
@@ -166,7 +166,7 @@ func TestReplayedHandshake(t *testing.T) {
 	if _, err := conn.Write(recorded); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the replay is found forged", 3*time.Second, func() bool { return b.mesh.Refused()["Forged"] == 1 })
+	eventually(t, "the replay is found forged", 10*time.Second, func() bool { return b.mesh.Refused()["Forged"] == 1 })
 	quiet(t, b, 100*time.Millisecond)
 	if l := a.mesh.Links()[0]; !l.Connected || l.Since != since {
 		t.Errorf("the replay has ended the real connection: %+v", l)
@@ -319,7 +319,7 @@ func TestSlowLoris(t *testing.T) {
 			}
 		}()
 	}
-	eventually(t, "all are there", 3*time.Second, func() bool {
+	eventually(t, "all are there", 10*time.Second, func() bool {
 		b.mesh.mu.Lock()
 		defer b.mesh.mu.Unlock()
 		if len(b.mesh.pending) > maxPending {
@@ -345,7 +345,7 @@ func TestDeadNetwork(t *testing.T) {
 	}
 	begun := time.Now()
 	first.freeze(true)
-	expect(t, a, b, 1, 3*time.Second)
+	expect(t, a, b, 1, 10*time.Second)
 	took := time.Since(begun)
 	t.Logf("over the other network after %s", took)
 	if l := a.mesh.Links()[0]; l.Address != second.address {
@@ -379,7 +379,7 @@ func TestDeadAddressDoesNotDelay(t *testing.T) {
 	})
 	a.start()
 	begun := time.Now()
-	expect(t, a, b, 1, 3*time.Second)
+	expect(t, a, b, 1, 10*time.Second)
 	if took := time.Since(begun); took > 500*time.Millisecond {
 		t.Errorf("the first message took %s", took)
 	}
@@ -402,11 +402,11 @@ func TestFrozenPeer(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("Send took %s", took)
 	}
-	took := eventually(t, "a notices", 3*time.Second, func() bool { return !connectedTo(a, 2) })
+	took := eventually(t, "a notices", 10*time.Second, func() bool { return !connectedTo(a, 2) })
 	t.Logf("noticed after %s", took)
 	p.cut()
 	drain(b)
-	expect(t, a, b, 3, 3*time.Second)
+	expect(t, a, b, 3, 10*time.Second)
 }
 
 func TestListensOnceTheAddressIsThere(t *testing.T) {
@@ -424,5 +424,5 @@ func TestListensOnceTheAddressIsThere(t *testing.T) {
 	b.start()
 	time.Sleep(2 * maintainEvery)
 	there.Store(true)
-	expect(t, a, b, 1, 3*time.Second)
+	expect(t, a, b, 1, 10*time.Second)
 }

@@ -298,7 +298,7 @@ func TestRotation(t *testing.T) {
 	// A new connection begins with the new key, which b does not have yet, and takes the old one.
 	b.stop()
 	b.start()
-	expect(t, a, b, 2, 3*time.Second)
+	expect(t, a, b, 2, 10*time.Second)
 	if key(a) != idOne {
 		t.Fatalf("the connection has key %x", key(a))
 	}
@@ -306,14 +306,14 @@ func TestRotation(t *testing.T) {
 	time.Sleep(2 * maintainEvery)
 	b.stop()
 	b.start()
-	expect(t, a, b, 3, 3*time.Second)
+	expect(t, a, b, 3, 10*time.Second)
 	if key(a) != idTwo {
 		t.Fatal("a new connection must take the new key")
 	}
 	b.stop()
 	b.setKeys(keyOne)
 	b.start() // an agent that was restored from an old disk still has the old one only
-	expect(t, a, b, 4, 3*time.Second)
+	expect(t, a, b, 4, 10*time.Second)
 	if key(a) != idOne {
 		t.Fatal("the old key is still accepted")
 	}
@@ -335,5 +335,5 @@ func TestForgottenPeerIsCutOff(t *testing.T) {
 	eventually(t, "b is cut off", 2*time.Second, func() bool { return !connectedTo(b, 1) && len(a.mesh.Links()) == 0 })
 	eventually(t, "b is refused", 2*time.Second, func() bool { return a.mesh.Refused()["UnknownNode"] > 0 })
 	a.setPeers(Peer{2, b.listen})
-	expect(t, b, a, 2, 3*time.Second)
+	expect(t, b, a, 2, 10*time.Second)
 }
