@@ -2,13 +2,11 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/test/lab"
@@ -42,7 +40,7 @@ func Autonomy(ctx context.Context, options Options) (err error) {
 	if b.cluster, err = observe.New(b.lab.Kubeconfig(), "demo"); err != nil {
 		return err
 	}
-	if err := b.allow(ctx); err != nil {
+	if err := b.cluster.SetAutonomy(ctx, "demo", v1alpha1.AutonomyEnabled); err != nil {
 		return err
 	}
 	defer b.print()
@@ -58,17 +56,6 @@ func Autonomy(ctx context.Context, options Options) (err error) {
 		}
 	}
 	return b.controlled(ctx)
-}
-
-// allow has the nodes decide while no API server is reached.
-func (b *bench) allow(ctx context.Context) error {
-	c := &v1alpha1.Cluster{}
-	if err := b.cluster.Get(ctx, client.ObjectKey{Name: "demo"}, c); err != nil {
-		return err
-	}
-	before := c.DeepCopy()
-	c.Spec.Autonomy = v1alpha1.AutonomyEnabled
-	return b.cluster.Patch(ctx, c, client.MergeFrom(before))
 }
 
 // controlled starts whatever was stopped, and waits until every group is at home and no host goes by its journal.
@@ -105,30 +92,11 @@ func (b *bench) withoutControl(ctx context.Context) error {
 	return all.Wait()
 }
 
-// decides waits until all hosts go by the journal.
-func (b *bench) decides(ctx context.Context) error {
-	return observe.Wait(ctx, recovery, "the nodes decide", func(ctx context.Context) (bool, string, error) {
-		for _, host := range autonomyHosts {
-			out, err := b.lab.Exec(ctx, host, "/opt/quorate/bin/quorate-agent", "status", "-o", "json")
-			var s struct {
-				Journal string `json:"journal"`
-			}
-			if err == nil {
-				err = json.Unmarshal([]byte(out), &s)
-			}
-			if s.Journal == "" {
-				return false, fmt.Sprintf("%s goes by the API server (%v)", host, err), nil
-			}
-		}
-		return true, "", nil
-	})
-}
-
 func (b *bench) goneBefore(ctx context.Context) error {
 	if err := b.withoutControl(ctx); err != nil {
 		return err
 	}
-	if err := b.decides(ctx); err != nil {
+	if err := observe.WaitJournal(ctx, recovery, b.lab, true, autonomyHosts...); err != nil {
 		return err
 	}
 	time.Sleep(time.Second)

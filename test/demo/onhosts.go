@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/nodeagent"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/lab/protocol"
 	"github.com/quorate/quorate/test/observe"
@@ -168,39 +166,12 @@ func (o *outage) busiest(ctx context.Context) error {
 	return nil
 }
 
-// journal is what the agent of a host says of the journal, over its own socket.
-func (o *outage) journal(ctx context.Context, host string) (string, error) {
-	out, err := o.lab.Exec(ctx, host, "/opt/quorate/bin/quorate-agent", "status", "-o", "json")
-	if err != nil {
-		return "", err
-	}
-	var s nodeagent.LocalStatus
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		return "", fmt.Errorf("the status of the agent of %s: %w", host, err)
-	}
-	return s.Journal, nil
-}
-
-// byJournal waits until hosts go by the journal, or no longer do.
-func (o *outage) byJournal(ctx context.Context, want bool, hosts ...string) error {
-	for _, host := range hosts {
-		err := observe.Wait(ctx, patience, fmt.Sprintf("%s goes by the journal: %t", host, want), func(ctx context.Context) (bool, string, error) {
-			journal, err := o.journal(ctx, host)
-			return err == nil && (journal != "") == want, journal, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (o *outage) gone(ctx context.Context) error {
 	o.began = time.Now()
 	if err := o.lab.StopAPI(ctx); err != nil {
 		return err
 	}
-	if err := o.byJournal(ctx, true, o.act.hosts...); err != nil {
+	if err := observe.WaitJournal(ctx, patience, o.lab, true, o.act.hosts...); err != nil {
 		return err
 	}
 	if err := o.servers(ctx); err != nil {
@@ -243,7 +214,7 @@ func (o *outage) back(ctx context.Context) error {
 		return err
 	}
 	o.say("two of three are enough: node-b has no power; they are ready after %s", time.Since(back).Round(time.Millisecond))
-	if err := o.byJournal(ctx, false, "node-a", "node-c"); err != nil {
+	if err := observe.WaitJournal(ctx, patience, o.lab, false, "node-a", "node-c"); err != nil {
 		return err
 	}
 	o.ok("all is written %s after the order to start; the hosts go by the API again", time.Since(back).Round(time.Millisecond))

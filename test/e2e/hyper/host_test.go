@@ -82,7 +82,7 @@ func TestOperatorsOnHosts(t *testing.T) {
 		t.Error("news is served although it was taken offline")
 	}
 	mustOnHost(t, ctx, "node-b", "is Online on", "online", "rg/news")
-	s, err := local(ctx, bed, "node-a")
+	s, err := observe.AgentStatus(ctx, bed, "node-a")
 	must(t, err)
 	if !slices.ContainsFunc(s.Decided, func(d nodeagent.LocalDecision) bool {
 		return d.Object == "node/node-b" && strings.Contains(d.By, "on node-a")

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/nodeagent"
 	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
@@ -44,13 +43,7 @@ func TestMain(m *testing.M) {
 
 // allow has the nodes of the running cluster decide themselves, and waits until each has its copy on disk.
 func allow(ctx context.Context, b *beside.Bed) error {
-	c := &v1alpha1.Cluster{}
-	if err := b.Cluster.Get(ctx, client.ObjectKey{Name: "demo"}, c); err != nil {
-		return err
-	}
-	before := c.DeepCopy()
-	c.Spec.Autonomy = v1alpha1.AutonomyEnabled
-	if err := b.Cluster.Patch(ctx, c, client.MergeFrom(before)); err != nil {
+	if err := b.Cluster.SetAutonomy(ctx, "demo", v1alpha1.AutonomyEnabled); err != nil {
 		return err
 	}
 	for _, host := range b.Hosts {
@@ -108,7 +101,7 @@ func writtenIn(ctx context.Context, b *beside.Bed, hosts ...string) error {
 			if err != nil {
 				return false, "", err
 			}
-			s, err := local(ctx, b, host)
+			s, err := observe.AgentStatus(ctx, b, host)
 			if err != nil {
 				return false, "", err
 			}
@@ -120,25 +113,10 @@ func writtenIn(ctx context.Context, b *beside.Bed, hosts ...string) error {
 	})
 }
 
-// local asks the agent of a host how it stands, which needs no API server.
-func local(ctx context.Context, b *beside.Bed, host string) (*nodeagent.LocalStatus, error) {
-	out, err := b.Exec(ctx, host, "/opt/quorate/bin/quorate-agent", "status", "-o", "json")
-	if err != nil {
-		return nil, err
-	}
-	s := &nodeagent.LocalStatus{}
-	return s, json.Unmarshal([]byte(out), s)
-}
-
 // deciding waits until the hosts go by the journal.
 func deciding(t *testing.T, ctx context.Context, b *beside.Bed, hosts ...string) {
 	t.Helper()
-	for _, host := range hosts {
-		must(t, observe.Wait(ctx, recovery, host+" goes by the journal", func(ctx context.Context) (bool, string, error) {
-			s, err := local(ctx, b, host)
-			return err == nil && s.Journal != "", fmt.Sprintf("%+v, %v", s, err), nil
-		}))
-	}
+	must(t, observe.WaitJournal(ctx, recovery, b, true, hosts...))
 }
 
 // dump tells what there was to see when a test failed.
@@ -148,7 +126,7 @@ func dump(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for _, host := range bed.Hosts {
-		if s, err := local(ctx, bed, host); err == nil {
+		if s, err := observe.AgentStatus(ctx, bed, host); err == nil {
 			t.Logf("%s, view %s, goes by %q", host, s.View, s.Journal)
 		}
 		if n, err := bed.Cluster.Node(ctx, host); err == nil && n.Status.Agent != nil {

@@ -2,7 +2,6 @@ package twonode
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/nodeagent"
 	"github.com/quorate/quorate/test/observe"
 )
 
@@ -54,16 +52,6 @@ func autonomous(ctx context.Context, on bool) error {
 	return nil
 }
 
-// local asks the agent of a host how it stands, which needs no API server.
-func local(ctx context.Context, host string) (*nodeagent.LocalStatus, error) {
-	out, err := theLab.Exec(ctx, host, "/opt/quorate/bin/quorate-agent", "status", "-o", "json")
-	if err != nil {
-		return nil, err
-	}
-	s := &nodeagent.LocalStatus{}
-	return s, json.Unmarshal([]byte(out), s)
-}
-
 // servedAlone waits until a host serves both sites by the journal, and returns what they count and at which epochs they are.
 func servedAlone(t *testing.T, ctx context.Context, host string) (counts [2]int, epochs map[string]int64) {
 	t.Helper()
@@ -74,7 +62,7 @@ func servedAlone(t *testing.T, ctx context.Context, host string) (counts [2]int,
 			return err == nil && v.Host == host, fmt.Sprintf("served by %q, %v", v.Host, err), nil
 		}))
 	}
-	s, err := local(ctx, host)
+	s, err := observe.AgentStatus(ctx, theLab, host)
 	must(t, err)
 	if s.Journal == "" {
 		t.Errorf("%s does not go by a journal", host)
@@ -106,7 +94,7 @@ func TestJournalOnTheWitness(t *testing.T) {
 	gone = true
 	for _, host := range hosts {
 		must(t, observe.Wait(ctx, recovery, host+" goes by the journal", func(ctx context.Context) (bool, string, error) {
-			s, err := local(ctx, host)
+			s, err := observe.AgentStatus(ctx, theLab, host)
 			return err == nil && s.Journal != "", fmt.Sprintf("%+v, %v", s, err), nil
 		}))
 	}
@@ -146,7 +134,7 @@ func TestJournalOnTheWitness(t *testing.T) {
 		must(t, cluster.WaitOnline(ctx, recovery, s.Group, first))
 	}
 	must(t, observe.Wait(ctx, recovery, "what was decided is written", func(ctx context.Context) (bool, string, error) {
-		s, err := local(ctx, first)
+		s, err := observe.AgentStatus(ctx, theLab, first)
 		return err == nil && s.Journal == "", fmt.Sprintf("%+v, %v", s, err), nil
 	}))
 	for _, s := range sites {
