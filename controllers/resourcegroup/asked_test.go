@@ -6,7 +6,6 @@ import (
 
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -39,18 +38,12 @@ type asking struct {
 
 func newAsking(t *testing.T, entries []replica.Entry, objects ...client.Object) *asking {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, eventsv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
 	page, token, _, err := replica.Page(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	objects = append(objects, &v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "demo"}})
-	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(objects...).WithObjects(objects...).Build()
+	c := fake.NewClientBuilder().WithScheme(schemeOf(t)).WithStatusSubresource(objects...).WithObjects(objects...).Build()
 	return &asking{
 		t: t, c: c, page: page, token: token,
 		r: &Reconciler{Client: c, Clock: clocktesting.NewFakePassiveClock(decidedAt), Past: chronicle.NewPast(c, "test")},

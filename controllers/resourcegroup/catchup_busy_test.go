@@ -7,7 +7,6 @@ import (
 
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -53,14 +52,8 @@ func newBusy(t *testing.T) *busy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, eventsv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
 	g := &v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", UID: "u"}}
-	b.Client = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(g, b.cluster).WithObjects(g, b.cluster).
+	b.Client = fake.NewClientBuilder().WithScheme(schemeOf(t)).WithStatusSubresource(g, b.cluster).WithObjects(g, b.cluster).
 		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: b.count}).Build()
 	return b
 }

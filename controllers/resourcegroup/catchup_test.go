@@ -21,6 +21,18 @@ import (
 
 var decidedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// schemeOf has what a manager writes when it catches up.
+func schemeOf(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, eventsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return scheme
+}
+
 // journalOf are three entries: two about one group, and one about a group that is gone.
 func journalOf(t *testing.T) (page []byte, token string) {
 	t.Helper()
@@ -42,12 +54,6 @@ func journalOf(t *testing.T) (page []byte, token string) {
 }
 
 func TestCatchUp(t *testing.T) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, eventsv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
 	page, token := journalOf(t)
 	n := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha1.NodeSpec{ClusterName: "demo"}}
 	n.Status = v1alpha1.NodeStatus{ID: 1, Agent: &v1alpha1.AgentStatus{Generation: 1, View: &v1alpha1.AgentView{
@@ -58,7 +64,7 @@ func TestCatchUp(t *testing.T) {
 	}}
 	g.Status.Assignment = &v1alpha1.Assignment{Node: "c", NodeID: 3, Generation: 1, Epoch: 4, ViewID: v1alpha1.ViewID{Number: 8, Coordinator: 1}}
 	cluster := &v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "demo"}}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(g, cluster, n).WithObjects(g, cluster, n).Build()
+	c := fake.NewClientBuilder().WithScheme(schemeOf(t)).WithStatusSubresource(g, cluster, n).WithObjects(g, cluster, n).Build()
 	r := &Reconciler{Client: c, Clock: clocktesting.NewFakePassiveClock(decidedAt.Add(time.Hour)), Past: chronicle.NewPast(c, "test")}
 	for range 2 { // the manager may die after any of the writes, and the next one begins again
 		o := &snapshot.Objects{Name: "demo", Cluster: &v1alpha1.Cluster{}, Nodes: []*v1alpha1.Node{n}, Groups: []*v1alpha1.ResourceGroup{{}}}
