@@ -50,18 +50,12 @@ func (c *Call) Run(ctx context.Context) error {
 	if c.Cgroup != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(c.Cgroup.Fd())
 	}
-	cmd := &exec.Cmd{Path: c.Agent.Path(), Args: []string{c.Agent.Path(), c.Action}, Env: c.environment(), Dir: "/", SysProcAttr: attr}
+	cmd := c.command(attr)
 	if c.Output != nil {
 		cmd.Stdout, cmd.Stderr = c.Output, c.Output
 	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("running %s %s: %w", c.Agent, c.Action, err)
-	}
-	// The agent is spared when memory runs out, what it starts is not.
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid), []byte("0"), 0)
-	stop := context.AfterFunc(ctx, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
-	err := cmd.Wait()
-	if !stop() && ctx.Err() != nil {
+	killed, err := runGroup(ctx, cmd)
+	if killed {
 		return fmt.Errorf("%s %s did not end in time: %w%s", c.Agent, c.Action, ctx.Err(), after(c.output(from)))
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -74,6 +68,22 @@ func (c *Call) Run(ctx context.Context) error {
 		return fmt.Errorf("running %s %s: %w", c.Agent, c.Action, err)
 	}
 	return nil
+}
+
+func (c *Call) command(attr *syscall.SysProcAttr) *exec.Cmd {
+	return &exec.Cmd{Path: c.Agent.Path(), Args: []string{c.Agent.Path(), c.Action}, Env: c.environment(), Dir: "/", SysProcAttr: attr}
+}
+
+// runGroup runs a command that leads a session of its own, and kills its process group at the end of ctx; killed says that it came to that.
+func runGroup(ctx context.Context, cmd *exec.Cmd) (killed bool, err error) {
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	// The agent of the host is spared when memory runs out, what it starts is not.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid), []byte("0"), 0)
+	stop := context.AfterFunc(ctx, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+	err = cmd.Wait()
+	return !stop() && ctx.Err() != nil, err
 }
 
 func after(output []byte) string {
@@ -144,17 +154,10 @@ func (a Agent) Metadata(ctx context.Context) (*Metadata, error) {
 	defer cancel()
 	out := &bounded{}
 	call := &Call{Agent: a, Action: "meta-data", Instance: a.Name}
-	cmd := &exec.Cmd{
-		Path: a.Path(), Args: []string{a.Path(), "meta-data"}, Env: call.environment(), Dir: "/", Stdout: out,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, WaitDelay: time.Second,
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("running %s meta-data: %w", a, err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
-	err := cmd.Wait()
-	stop()
-	if ctx.Err() != nil {
+	cmd := call.command(&syscall.SysProcAttr{Setsid: true})
+	cmd.Stdout, cmd.WaitDelay = out, time.Second
+	killed, err := runGroup(ctx, cmd)
+	if killed {
 		return nil, fmt.Errorf("%s does not tell its meta-data: %w", a, ctx.Err())
 	}
 	if err != nil {
