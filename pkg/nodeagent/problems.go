@@ -15,20 +15,18 @@ import (
 
 // Reasons of problems that only agents know; the others are constants of the API.
 const (
-	problemLeftover     = v1alpha1.ProblemCannotBeStopped
-	problemStateFiles   = "StateNotWritable"
-	problemNoCluster    = "ClusterNotFound"
-	problemNodeID       = "NodeIDChanged"
-	problemKubeconfig   = "NoWitnessKubeconfig"
-	problemSettings     = "SettingsNotUsable"
-	problemBacklog      = "StatusNotWritten"
-	problemEverything   = ""
-	maxProblems         = 64
-	maxProblemText      = 1024
-	maxProblemObject    = 256
-	forgeryIsRecent     = 15 * time.Second
-	toolMissingReason   = "ToolMissing"
-	deviceMissingReason = "DeviceMissing"
+	problemLeftover   = v1alpha1.ProblemCannotBeStopped
+	problemStateFiles = "StateNotWritable"
+	problemNoCluster  = "ClusterNotFound"
+	problemNodeID     = "NodeIDChanged"
+	problemKubeconfig = "NoWitnessKubeconfig"
+	problemSettings   = "SettingsNotUsable"
+	problemBacklog    = "StatusNotWritten"
+	problemEverything = ""
+	maxProblems       = 64
+	maxProblemText    = 1024
+	maxProblemObject  = 256
+	forgeryIsRecent   = 15 * time.Second
 )
 
 // problems gathers what the agent cannot do, by the part of it that found out: each part replaces what it said before.

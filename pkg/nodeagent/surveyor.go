@@ -192,7 +192,7 @@ func (s *surveyor) check(ctx context.Context, w *world) {
 		disk := v1alpha1.AgentDisk{Device: device, Visible: true}
 		for _, p := range checker.Check(ctx, spec) {
 			found = append(found, v1alpha1.AgentProblem{Reason: problemReason(p.Reason), Object: p.Object, Message: p.Message})
-			if p.Reason == deviceMissingReason {
+			if p.Reason == resourcetype.ReasonDeviceMissing {
 				disk.Visible, disk.Message = false, cut(p.Message, maxProblemText)
 			}
 		}
@@ -251,9 +251,9 @@ func deviceOf(spec *v1alpha1.ResourceSpec) string {
 // problemReason translates the resource types' words into the API's.
 func problemReason(reason string) string {
 	switch reason {
-	case toolMissingReason:
+	case resourcetype.ReasonToolMissing:
 		return v1alpha1.ProblemMissingTool
-	case deviceMissingReason:
+	case resourcetype.ReasonDeviceMissing:
 		return v1alpha1.ProblemMissingDevice
 	default:
 		return reason

@@ -144,9 +144,16 @@ type (
 // ErrReservationLost says that another node holds the disk, or that this node's key is gone from it.
 var ErrReservationLost = reservation.ErrLost
 
+// Reasons of problems.
+const (
+	ReasonInvalidSpec   = "InvalidSpec"
+	ReasonToolMissing   = "ToolMissing"
+	ReasonDeviceMissing = "DeviceMissing"
+)
+
 // Problem is something that this host lacks for a resource or a type.
 type Problem struct {
-	// Reason is one word, such as ToolMissing or DeviceMissing.
+	// Reason is one word: one of the reasons above, or a type's own.
 	Reason string
 	// Object is what the problem is about: a tool, a device, a path.
 	Object  string

@@ -320,10 +320,10 @@ func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Pro
 	}
 	p, err := params(&resourcetype.Instance{Spec: spec})
 	if err != nil {
-		return []resourcetype.Problem{{Reason: "InvalidSpec", Message: err.Error()}}
+		return []resourcetype.Problem{{Reason: resourcetype.ReasonInvalidSpec, Message: err.Error()}}
 	}
 	if p.Command[0] == "" || !filepath.IsAbs(p.Command[0]) {
-		return []resourcetype.Problem{{Reason: "InvalidSpec", Object: p.Command[0], Message: "the command must begin with the program's absolute path"}}
+		return []resourcetype.Problem{{Reason: resourcetype.ReasonInvalidSpec, Object: p.Command[0], Message: "the command must begin with the program's absolute path"}}
 	}
 	// A program that is not there may be on a disk of the group that is not mounted yet, so that is told at the start.
 	info, err := os.Stat(p.Command[0])

@@ -277,7 +277,7 @@ func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Pro
 		return nil
 	}
 	if _, _, err := params(spec); err != nil {
-		return []resourcetype.Problem{{Reason: "InvalidSpec", Message: err.Error()}}
+		return []resourcetype.Problem{{Reason: resourcetype.ReasonInvalidSpec, Message: err.Error()}}
 	}
 	return nil
 }

@@ -175,14 +175,14 @@ func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Pro
 	var problems []resourcetype.Problem
 	if _, err := os.Stat(loopControl); err != nil {
 		problems = append(problems, resourcetype.Problem{
-			Reason: "DeviceMissing", Object: loopControl, Message: "loop devices are not available: load the kernel module loop: " + err.Error(),
+			Reason: resourcetype.ReasonDeviceMissing, Object: loopControl, Message: "loop devices are not available: load the kernel module loop: " + err.Error(),
 		})
 	}
 	tools := []string{"mkfs.ext4", "e2fsck"}
 	if spec != nil {
 		p, err := params(&resourcetype.Instance{Spec: spec})
 		if err != nil {
-			return append(problems, resourcetype.Problem{Reason: "InvalidSpec", Message: err.Error()})
+			return append(problems, resourcetype.Problem{Reason: resourcetype.ReasonInvalidSpec, Message: err.Error()})
 		}
 		fs, err := filesystem.Of(p.FSType)
 		if err != nil {
@@ -190,12 +190,12 @@ func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Pro
 		}
 		tools = fs.Tools(true)
 		if _, err := os.Stat(p.File); err != nil && p.Size == nil {
-			problems = append(problems, resourcetype.Problem{Reason: "DeviceMissing", Object: p.File, Message: "the backing file cannot be seen: " + err.Error()})
+			problems = append(problems, resourcetype.Problem{Reason: resourcetype.ReasonDeviceMissing, Object: p.File, Message: "the backing file cannot be seen: " + err.Error()})
 		}
 	}
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			problems = append(problems, resourcetype.Problem{Reason: "ToolMissing", Object: tool, Message: tool + " is not installed: " + err.Error()})
+			problems = append(problems, resourcetype.Problem{Reason: resourcetype.ReasonToolMissing, Object: tool, Message: tool + " is not installed: " + err.Error()})
 		}
 	}
 	return problems

@@ -158,12 +158,12 @@ func (t *Type) Check(ctx context.Context, spec json.RawMessage) []resourcetype.P
 	}
 	s, err := t.subject(&resourcetype.Instance{Spec: spec, CgroupRoot: "/", Resource: resourcetype.Identity{UID: "none"}})
 	if err != nil {
-		return []resourcetype.Problem{{Reason: invalidSpec, Message: err.Error()}}
+		return []resourcetype.Problem{{Reason: resourcetype.ReasonInvalidSpec, Message: err.Error()}}
 	}
 	if _, err := ocf.Find(t.root, s.agent.Provider, s.agent.Name); err != nil {
-		reason := invalidSpec
+		reason := resourcetype.ReasonInvalidSpec
 		if errors.Is(err, ocf.ErrNotFound) {
-			reason = toolMissing
+			reason = resourcetype.ReasonToolMissing
 		}
 		return []resourcetype.Problem{{Reason: reason, Object: s.agent.Path(), Message: err.Error()}}
 	}
@@ -173,15 +173,10 @@ func (t *Type) Check(ctx context.Context, spec json.RawMessage) []resourcetype.P
 	}
 	var found []resourcetype.Problem
 	for _, err := range meta.CheckParameters(s.given()) {
-		found = append(found, resourcetype.Problem{Reason: invalidSpec, Object: s.agent.String(), Message: err.Error()})
+		found = append(found, resourcetype.Problem{Reason: resourcetype.ReasonInvalidSpec, Object: s.agent.String(), Message: err.Error()})
 	}
 	return found
 }
-
-const (
-	invalidSpec = "InvalidSpec"
-	toolMissing = "ToolMissing"
-)
 
 // interface guards.
 var (

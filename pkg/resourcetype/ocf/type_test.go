@@ -227,11 +227,11 @@ func TestBadAgents(t *testing.T) {
 		t.Error("what does not stop was called gone")
 	}
 	inst = instance(t, "test", "daemon")
-	if found := typ.Check(t.Context(), inst.Spec); len(found) != 1 || found[0].Reason != invalidSpec || !strings.Contains(found[0].Message, "state is missing") {
+	if found := typ.Check(t.Context(), inst.Spec); len(found) != 1 || found[0].Reason != resourcetype.ReasonInvalidSpec || !strings.Contains(found[0].Message, "state is missing") {
 		t.Errorf("Check() without a parameter = %+v", found)
 	}
 	inst = instance(t, "test", "nowhere", "state=x")
-	if found := typ.Check(t.Context(), inst.Spec); len(found) != 1 || found[0].Reason != toolMissing {
+	if found := typ.Check(t.Context(), inst.Spec); len(found) != 1 || found[0].Reason != resourcetype.ReasonToolMissing {
 		t.Errorf("Check() of an agent that is not there = %+v", found)
 	}
 }

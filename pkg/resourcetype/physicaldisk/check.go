@@ -24,7 +24,7 @@ func (t *Type) Check(ctx context.Context, spec json.RawMessage) []resourcetype.P
 	}
 	p, err := params(&resourcetype.Instance{Spec: spec})
 	if err != nil {
-		return []resourcetype.Problem{{Reason: "InvalidSpec", Message: err.Error()}}
+		return []resourcetype.Problem{{Reason: resourcetype.ReasonInvalidSpec, Message: err.Error()}}
 	}
 	var tools []string
 	if p.MountPath != "" {
@@ -40,13 +40,13 @@ func (t *Type) Check(ctx context.Context, spec json.RawMessage) []resourcetype.P
 	var problems []resourcetype.Problem
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			problems = append(problems, resourcetype.Problem{Reason: "ToolMissing", Object: tool, Message: tool + " is not installed: " + err.Error()})
+			problems = append(problems, resourcetype.Problem{Reason: resourcetype.ReasonToolMissing, Object: tool, Message: tool + " is not installed: " + err.Error()})
 		}
 	}
 	if err := findDisk(ctx, p.Device); err != nil {
 		reason := "Unsupported"
 		if errors.Is(err, blockdev.ErrMissing) || errors.Is(err, reservation.ErrPath) {
-			reason = "DeviceMissing"
+			reason = resourcetype.ReasonDeviceMissing
 		}
 		problems = append(problems, resourcetype.Problem{Reason: reason, Object: p.Device, Message: err.Error()})
 	}
