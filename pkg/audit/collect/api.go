@@ -39,7 +39,8 @@ type API struct {
 	renewed time.Time // renewTime of the reporter's Lease, as last seen
 	heard   time.Time // when it was last seen to change, by this clock
 	back    time.Time // when it was heard again after it had been silent for longer than maxUnheard
-	told    bool      // it has published what was decided since
+	page    string    // the token of what a reporter has published last of what was decided since; empty for nothing
+	before  string    // the Cluster's journalWritten when it was heard again
 }
 
 // Objects reads the cluster. Agents' words are read before what they answer to, so that nothing seems to be ahead of its assignment
@@ -73,24 +74,32 @@ func (a *API) Objects(ctx context.Context) (*snapshot.Objects, []audit.Unseen, e
 	o.Sort()
 	unseen := a.reporter(ctx, o)
 	if cluster.Spec.Autonomy == v1alpha1.AutonomyEnabled {
-		if _, token := o.JournalPage(); token != "" {
-			a.told = true
-		}
-		if err := a.mayDecide(time.Now()); err != nil {
+		if err := a.mayDecide(o, time.Now()); err != nil {
 			return nil, unseen, err
 		}
 	}
 	return o, unseen, nil
 }
 
-// mayDecide says why what is shown may not be what is in force; nil when it is.
-func (a *API) mayDecide(now time.Time) error {
+// mayDecide says why what is shown may not be what is in force; nil when it is, or when what is in force is published beside it.
+func (a *API) mayDecide(o *snapshot.Objects, now time.Time) error {
+	_, token := o.JournalPage()
+	if token != "" {
+		a.page = token
+	}
+	written := o.Cluster.Status.JournalWritten
 	switch silence, back := now.Sub(a.heard), now.Sub(a.back); {
 	case a.heard.IsZero():
 		return nil
 	case silence > maxUnheard:
 		return fmt.Errorf("%w: nothing was heard of their reporter for %s", errMayDecide, silence.Round(time.Second))
-	case !a.back.IsZero() && !a.told && back < catchUp:
+	case token != "":
+		return nil
+	case o.JournalPending():
+		return fmt.Errorf("%w: one goes by a journal that their reporter has not published", errMayDecide)
+	case a.page != "" && written != a.page && written == a.before:
+		return fmt.Errorf("%w: what a reporter had published is not written, and another one does not publish it yet", errMayDecide)
+	case !a.back.IsZero() && a.page == "" && back < catchUp:
 		return fmt.Errorf("%w: their reporter is heard again since %s", errMayDecide, back.Round(time.Second))
 	}
 	return nil
@@ -141,7 +150,7 @@ func (a *API) reporter(ctx context.Context, o *snapshot.Objects) []audit.Unseen 
 		a.heard = renewed
 	case !renewed.Equal(a.renewed):
 		if now.Sub(a.heard) > maxUnheard {
-			a.back, a.told = now, false
+			a.back, a.page, a.before = now, "", o.Cluster.Status.JournalWritten
 		}
 		a.heard = now
 	}

@@ -187,10 +187,24 @@ func TestNodesMayDecide(t *testing.T) {
 	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
 		t.Errorf("%+v, %v when the reporter publishes", o, err)
 	}
+	pages := node.Status.Agent.Journal
 	node.Status.Agent.Journal = nil
 	must(t, api.Update(t.Context(), node))
+	if o, _, err := reader.Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
+		t.Errorf("%+v, %v when the reporter is another one, which publishes nothing yet", o, err)
+	}
+	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(cluster), cluster))
+	cluster.Status.JournalWritten = pages.Token
+	must(t, api.Update(t.Context(), cluster))
 	if o, _, err := reader.Objects(t.Context()); err != nil || o == nil {
 		t.Errorf("%+v, %v when everything is written", o, err)
+	}
+	node.Status.Agent.Journal = &v1alpha1.AgentJournal{Pending: true}
+	node.Status.ID, node.Status.Agent.Generation = 1, 1
+	node.Status.Agent.View.Members = []v1alpha1.AgentViewMember{{ID: 1, Generation: 1}}
+	must(t, api.Update(t.Context(), node))
+	if o, _, err := reader.Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
+		t.Errorf("%+v, %v when a node goes by a journal that nobody publishes", o, err)
 	}
 }
 
