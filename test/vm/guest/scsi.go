@@ -98,8 +98,11 @@ func (l *LUN) Path(t testing.TB) string {
 			return false
 		}
 		device = filepath.Join("/dev", filepath.Base(found[0]))
-		_, err := os.Stat(device)
-		return err == nil
+		f, err := os.Open(device) // its name is there before the disk behind it is
+		if err != nil {
+			return false
+		}
+		return f.Close() == nil
 	})
 	return device
 }
