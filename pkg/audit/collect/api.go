@@ -89,9 +89,7 @@ func (a *API) mayDecide(o *snapshot.Objects, now time.Time) error {
 	}
 	written := o.Cluster.Status.JournalWritten
 	switch silence, back := now.Sub(a.heard), now.Sub(a.back); {
-	case a.heard.IsZero():
-		return nil
-	case silence > maxUnheard:
+	case !a.heard.IsZero() && silence > maxUnheard: // a reporter that never had a Lease may be one of a cluster that has just been formed
 		return fmt.Errorf("%w: nothing was heard of their reporter for %s", errMayDecide, silence.Round(time.Second))
 	case token != "":
 		return nil

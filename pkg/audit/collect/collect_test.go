@@ -206,6 +206,10 @@ func TestNodesMayDecide(t *testing.T) {
 	if o, _, err := reader.Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
 		t.Errorf("%+v, %v when a node goes by a journal that nobody publishes", o, err)
 	}
+	must(t, api.Delete(t.Context(), lease))
+	if o, _, err := (&API{Client: api, Cluster: "demo"}).Objects(t.Context()); !errors.Is(err, errMayDecide) || o != nil {
+		t.Errorf("%+v, %v when a node goes by a journal, and no reporter has had the time to take the Lease", o, err)
+	}
 }
 
 // TestHostFiles: facts are read anew, aged, and refused when they are too old or something else.
