@@ -9,6 +9,10 @@ const (
 	MoveToAnnotation = "quorate.io/move-to"
 	// MoveToBest is the target of MoveToAnnotation that lets policy choose.
 	MoveToBest = "best"
+	// SimulateFailureAnnotation has an online Resource fail as if its health check had: a token, with an optional `NODE/` before it for one
+	// member of a LoadBalanced group. The owner acts on a token once; one that a resource was started with does nothing, so that neither a
+	// failover nor a token left in Git fails anything again.
+	SimulateFailureAnnotation = "quorate.io/simulate-failure"
 	// AskedOnHostAnnotation is the manager's mark in a Node or ResourceGroup of what an operator asked for with quorate-agent while no API
 	// server was reached: `ENTRY/UID`, the entry of the journal and the object's uid, with `/superseded` if somebody had changed the same
 	// field meanwhile. It is written together with the change, so that each request is carried into the object once.

@@ -76,7 +76,7 @@ func command(name string) *cobra.Command {
 	}
 	access.add(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "change", Title: "Change:"})
-	root.AddCommand(auditCommand(access), explainCommand(access), simulateCommand(access), importCommand(access), ocfCommand())
+	root.AddCommand(auditCommand(access), explainCommand(access), simulateCommand(access), importCommand(access), ocfCommand(), failCommand(access))
 	_ = root.RegisterFlagCompletionFunc("cluster", access.completeClusters) // fails for a flag that is not there
 	return root
 }

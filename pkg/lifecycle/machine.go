@@ -228,6 +228,10 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 		}
 	case Unhealthy:
 		m.unhealthy(in)
+	case Simulate:
+		if r := m.find(in.UID); r != nil {
+			m.unhealthy(Unhealthy{UID: in.UID, Serial: r.watch, Reason: ReasonSimulated, Message: in.Message})
+		}
 	case Facts:
 		m.facts = in
 	case Burn:

@@ -174,6 +174,13 @@ type Unhealthy struct {
 	Floor model.Epoch
 }
 
+// Simulate says that an operator wants an online resource to fail: all that follows is as if its health check had failed. A resource that
+// is not online stays as it is.
+type Simulate struct {
+	UID     string
+	Message string
+}
+
 // Fencing is what is known about how other nodes are made harmless.
 type Fencing struct {
 	// SelfFence is the cluster's selfFence.timeout, Witness the longest wait for an arbitration (0 without a witness), Margin what
@@ -210,6 +217,7 @@ func (Apply) input()     {}
 func (Result) input()    {}
 func (Progress) input()  {}
 func (Unhealthy) input() {}
+func (Simulate) input()  {}
 func (Facts) input()     {}
 func (Burn) input()      {}
 func (Tick) input()      {}
@@ -238,6 +246,7 @@ const (
 	ReasonPendingTimeout    Reason = "PendingTimeout"
 	ReasonHealthCheckFailed Reason = "HealthCheckFailed"
 	ReasonDeadlocked        Reason = "Deadlocked"
+	ReasonSimulated         Reason = "SimulatedFailure"
 	ReasonExited            Reason = "Exited"
 	ReasonReservationLost   Reason = "ReservationLost"
 	ReasonNotAdopted        Reason = "NotAdopted"

@@ -84,7 +84,28 @@ func (g *group) apply(d GroupDesired) error {
 	g.desired, g.raw = d, raw
 	g.step(g.monitor.currentFacts())
 	g.step(lifecycle.Apply{Desired: machineWants})
+	g.simulate()
 	return nil
+}
+
+// simulate fails the resources whose token has changed. The token is on disk before the failure is counted, in the same write: after a crash
+// between the two it would otherwise fail twice.
+func (g *group) simulate() {
+	if !g.desired.Run {
+		return
+	}
+	for _, d := range g.desired.Resources {
+		r := g.resources[d.Resource.UID]
+		if r == nil || r.record.FailToken == d.FailToken {
+			continue
+		}
+		r.record.FailToken, r.dirty = d.FailToken, true
+		if d.FailToken == "" {
+			continue // it is withdrawn, or its author cleans up
+		}
+		g.monitor.opts.Log.Info("an operator wants a resource to fail", "group", g.id.String(), "resource", d.Resource.Name, "token", d.FailToken)
+		g.step(lifecycle.Simulate{UID: d.Resource.UID, Message: "an operator asked for it (" + d.FailToken + ")"})
+	}
 }
 
 func (g *group) forget() {

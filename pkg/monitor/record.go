@@ -103,6 +103,7 @@ func (g *group) renewRecord(uid string, op lifecycle.Op) {
 	d := g.desired.Resources[i]
 	r.record.Resource, r.record.Group, r.record.Type = d.Resource, g.id, d.Type
 	r.record.Spec, r.record.Networks, r.record.NetworkName = d.Spec, g.desired.Networks, d.NetworkName
+	r.record.FailToken = d.FailToken
 	r.record.DependsOn = nil
 	for _, dependency := range d.DependsOn {
 		for _, other := range g.desired.Resources {

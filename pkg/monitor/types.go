@@ -64,6 +64,8 @@ type ResourceDesired struct {
 	DependsOn []lifecycle.Dependency `json:"dependsOn,omitempty"`
 	// Timing is resolved: the resource's, else the Cluster's resourceTypes[], else lifecycle.Timing.WithDefaults.
 	Timing lifecycle.Timing `json:"timing"`
+	// FailToken asks for a simulated failure: a change of it while the resource is online fails the resource once.
+	FailToken string `json:"failToken,omitempty"`
 	// NetworkName of the virtual server; see resourcetype.Instance.
 	NetworkName string `json:"networkName,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,9 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
+
+// maxFailToken bounds a token of a simulated failure, which is kept in the run state.
+const maxFailToken = 64
 
 // firstView is the first view in which a life is known to have acted. An agent that has resumed a life begins to count anew.
 type firstView struct {
@@ -121,6 +125,7 @@ func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired,
 		Type:     string(r.Spec.Type), Spec: spec,
 		Online: r.Spec.DesiredState != v1alpha1.DesiredOffline && r.DeletionTimestamp == nil,
 		Timing: snapshot.Timing(r, s.cluster), NetworkName: networkNameOf(r, s.resources),
+		FailToken: failTokenOf(r, s.node),
 	}
 	for _, d := range r.Spec.DependsOn {
 		if d.Name != "" {
@@ -130,6 +135,22 @@ func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired,
 		out.DependsOn = append(out.DependsOn, lifecycle.Dependency{AnyOf: slices.Clone(d.AnyOf)})
 	}
 	return out, nil
+}
+
+// failTokenOf is the simulated failure that the annotation asks of this node; a token longer than a name is nobody's.
+func failTokenOf(r *v1alpha1.Resource, node *v1alpha1.Node) string {
+	value := strings.TrimSpace(r.Annotations[v1alpha1.SimulateFailureAnnotation])
+	where, token, named := strings.Cut(value, "/")
+	switch {
+	case !named:
+		token = value
+	case node == nil || where != node.Name:
+		return ""
+	}
+	if len(token) > maxFailToken {
+		return ""
+	}
+	return token
 }
 
 // networkNameOf is the name of the virtual server that a resource belongs to: that of a NetworkName which it depends on, directly

@@ -1,6 +1,7 @@
 package nodeagent
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,17 @@ func TestNetworkName(t *testing.T) {
 	for i, want := range map[int]string{0: "", 2: "orders", 3: "orders", 4: ""} {
 		if got := networkNameOf(all[i], all); got != want {
 			t.Errorf("%s belongs to %q, want %q", all[i].Name, got, want)
+		}
+	}
+}
+
+func TestFailToken(t *testing.T) {
+	for value, want := range map[string]string{
+		"": "", "x1": "x1", " x1 ": "x1", "a/x1": "x1", "b/x1": "", "a/": "", strings.Repeat("x", 65): "",
+	} {
+		r := &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.SimulateFailureAnnotation: value}}}
+		if got := failTokenOf(r, &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}); got != want {
+			t.Errorf("%q on node a: token %q, want %q", value, got, want)
 		}
 	}
 }

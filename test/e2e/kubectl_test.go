@@ -86,3 +86,23 @@ func replayed(t *testing.T, ctx context.Context, s site, to string) {
 	}
 	t.Errorf("no manager has kept a decision by which %s went to %s", s.group, to)
 }
+
+// An operator has a healthy resource fail: it and what depends on it are started anew where they are, and the plugin tells of it.
+func TestSimulatedFailure(t *testing.T) {
+	ctx := begin(t)
+	s := shop
+	before := ask(t, ctx, s)
+	out, code := plugin(t, ctx, "fail", "res/"+s.group+"-ip", "-n", "demo", "--timeout", recovery.String())
+	if code != 0 {
+		t.Fatalf("fail: exit code %d:\n%s", code, out)
+	}
+	for _, want := range []string{"told to fail on " + before.Host, "Online", "restarts here: 1"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("fail does not tell %q:\n%s", want, out)
+		}
+	}
+	must(t, cluster.WaitOnline(ctx, recovery, s.group, before.Host))
+	if after := ask(t, ctx, s); after.Host != before.Host || after.PID == before.PID {
+		t.Errorf("%s is served by process %d on %s, before it was %d on %s: want what depends on the address started anew", s.group, after.PID, after.Host, before.PID, before.Host)
+	}
+}
