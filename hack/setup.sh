@@ -18,6 +18,8 @@ wanted=(
   "openipmi:/usr/bin/ipmi_sim"
   "pacemaker-cli-utils:/usr/sbin/crm_simulate" # to compare placements with
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
+  # services for the cluster to run; none of these packages starts one by itself
+  "postgresql:/usr/lib/postgresql/*/bin/postgres"
   # the emulated guest: building it and running it
   "qemu-system-x86:/usr/bin/qemu-system-x86_64"
   "cpio:/usr/bin/cpio /bin/cpio"
@@ -38,6 +40,11 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 say "installing Debian packages: ${missing[*]}"
+# The package postgresql would make a database and start it, at every boot from then on.
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+  "${as_root[@]}" install -d /etc/postgresql-common/createcluster.d
+  echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/quorate.conf >/dev/null
+fi
 "${as_root[@]}" apt-get update -q >/dev/null || fail "apt-get update failed: is the package mirror reachable?"
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
   fail "apt-get install ${missing[*]} failed"

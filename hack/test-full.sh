@@ -19,3 +19,5 @@ say "fuzzing, ten seconds a parser"
 FUZZTIME=10s hack/fuzz.sh
 say "three more rounds of the end-to-end tests"
 "${as_root[@]}" go test -count=3 -p 1 -timeout 60m ./test/e2e ./test/e2e/twonode ./test/e2e/hyper
+say "PostgreSQL and 20 power cuts of each variant"
+QUORATE_POWER_CUTS=20 "${as_root[@]}" go test -count=1 -timeout 40m -v ./test/e2e/postgres

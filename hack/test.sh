@@ -31,7 +31,7 @@ hack/test-vm.sh
 # A test of the lab that fails is run once more by itself, since a busy machine can starve the API server or the clients. It is named, and
 # it fails if it fails again. What the live audit calls a violation of an invariant is never run again: it fails at once.
 say "end-to-end tests on the lab"
-e2e=(./test/e2e ./test/e2e/twonode ./test/e2e/hyper)
+e2e=(./test/e2e ./test/e2e/twonode ./test/e2e/hyper ./test/e2e/postgres)
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 if ! "${as_root[@]}" go test -count=1 -p 1 -timeout 25m "${e2e[@]}" 2>&1 | tee "$log"; then

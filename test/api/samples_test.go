@@ -23,6 +23,8 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"fencing":    {"samples/fencing.yaml", ""},
 		"lease":      {"samples/lease-witness.yaml", ""},
 		"balanced":   {"samples/load-balanced.yaml", "demo"},
+		"pg process": {"samples/postgresql-process.yaml", "demo"},
+		"pg ocf":     {"samples/postgresql-ocf.yaml", "demo"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/observe"
 )
 
@@ -119,15 +119,7 @@ var extraSite = site{group: "extra", url: "http://10.77.2.103/", address: "10.77
 
 func objects(t *testing.T, manifests string) []*unstructured.Unstructured {
 	t.Helper()
-	var all []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(object); err != nil {
-			return all
-		}
-		all = append(all, object)
-	}
+	return beside.Objects(t, manifests)
 }
 
 // create makes a third group for a test that would leave traces on the samples' groups, such as failures that keep them from failing

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/lab/protocol"
@@ -46,6 +47,14 @@ func upCommand(f *flags) *cobra.Command {
 	fs.StringVar(&o.ConfigDir, "config-dir", "", "directory with the kustomization api (default $QUORATE_CONFIG, else config)")
 	fs.StringVar(&o.Cluster, "cluster", "demo", "name of the cluster that agents belong to")
 	fs.IntVar(&o.Disks, "disks", 8, "how many shared disks: /array/disk-1.img, ...")
+	fs.Func("disk-size", "size of each shared disk, such as 512Mi (default 64Mi)", func(text string) error {
+		size, err := resource.ParseQuantity(text)
+		if err != nil || size.Value() < 1<<20 {
+			return fmt.Errorf("%q is no size of at least 1Mi, such as 512Mi", text)
+		}
+		o.DiskSize = size.Value()
+		return nil
+	})
 	fs.StringArrayVar(&o.AgentArgs, "agent-arg", nil, "additional argument of every agent (repeat)")
 	fs.StringArrayVar(&o.ManagerArgs, "manager-arg", nil, "additional argument of every manager (repeat)")
 	fs.BoolVar(&o.NoAgents, "no-agents", false, "hosts without agents and managers")
