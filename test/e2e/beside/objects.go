@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/quorate/quorate/test/observe"
 )
 
 // Objects reads manifests.
@@ -42,5 +45,14 @@ func (b *Bed) Create(t *testing.T, ctx context.Context, manifests string, gone f
 			Must(t, client.IgnoreNotFound(b.Cluster.Delete(ctx, object)))
 		}
 		gone(ctx)
+		Must(t, observe.Wait(ctx, Recovery, "the objects are deleted", func(ctx context.Context) (bool, string, error) {
+			for _, object := range all {
+				err := b.Cluster.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopy())
+				if !apierrors.IsNotFound(err) {
+					return false, object.GetKind() + " " + object.GetName() + " is there", err
+				}
+			}
+			return true, "", nil
+		}))
 	})
 }
