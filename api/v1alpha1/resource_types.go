@@ -48,6 +48,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="(self.type == 'NetworkLoadBalancer') == has(self.networkLoadBalancer)",message="networkLoadBalancer must be set for type NetworkLoadBalancer, and for no other",fieldPath=".networkLoadBalancer"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'Custom') == has(self.custom)",message="custom must be set for type Custom, and for no other",fieldPath=".custom"
 // +kubebuilder:validation:XValidation:rule="!has(self.retryPeriodOnFailure) || duration(self.retryPeriodOnFailure) == duration('0s') || !has(self.restart) || !has(self.restart.period) || duration(self.retryPeriodOnFailure) >= duration(self.restart.period)",message="retryPeriodOnFailure must be 0s (never) or at least restart.period",fieldPath=".retryPeriodOnFailure"
+// +kubebuilder:validation:XValidation:rule="!has(self.separateMonitor) || !self.separateMonitor || !(self.type in ['PhysicalDisk', 'LoopbackDisk'])",message="a disk's reservation is held by the agent itself: separateMonitor must not be set for it",fieldPath=".separateMonitor"
 type ResourceSpec struct {
 	// description is for people.
 	// +optional
@@ -91,7 +92,9 @@ type ResourceSpec struct {
 	RetryPeriodOnFailure *metav1.Duration `json:"retryPeriodOnFailure,omitempty"`
 	// Timing are the resource's own intervals and timeouts; what is not set is inherited.
 	Timing `json:",inline"`
-	// separateMonitor runs the resource's checks in a process of their own. Behaviour comes later.
+	// separateMonitor runs the resource's code (start, stop, health checks) in a process of its own on the host, of about 20 MB: a call that
+	// hangs is then killed with it, and harms nothing else. It takes effect when the resource is started next. Without it the code runs in the
+	// agent, until a call hangs: from then on it has a process, too. Not for disks, whose reservations are the agent's own.
 	// +optional
 	SeparateMonitor bool `json:"separateMonitor,omitempty"`
 	// checkpoints are files of the host that follow the resource. Behaviour comes later.

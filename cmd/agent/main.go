@@ -42,7 +42,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), guardianCommand(), statusCommand(), quorumCommand(), fenceCommand(), diskCommand(), auditCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), guardianCommand(), monitorCommand(), statusCommand(), quorumCommand(), fenceCommand(), diskCommand(), auditCommand(), versionCommand())
 	cmd.AddCommand(clusterCommands()...)
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/go-logr/logr"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/quorate/quorate/pkg/guardian"
 	"github.com/quorate/quorate/pkg/nodeagent"
+	"github.com/quorate/quorate/pkg/resourcehost"
 	"github.com/quorate/quorate/pkg/runstate"
 	"github.com/quorate/quorate/pkg/version"
 	"github.com/quorate/quorate/pkg/watchdog"
@@ -105,6 +107,35 @@ func guardianCommand() *cobra.Command {
 				return nil
 			}
 			return err
+		},
+	}
+	host.add(cmd.Flags())
+	return cmd
+}
+
+// monitorCommand is the process of one resource; it ends with the agent, which is at the other end of its standard input.
+func monitorCommand() *cobra.Command {
+	host := hostFlags{}
+	cmd := &cobra.Command{
+		Use:    "monitor",
+		Short:  "Run the code of one resource (the agent starts this itself)",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logger(host.level)
+			if err != nil {
+				return err
+			}
+			log = log.WithName("monitor").WithValues("pid", os.Getpid())
+			conn, err := net.FileConn(os.Stdin)
+			if err != nil {
+				return fmt.Errorf("this command is for the agent, which calls it with a socket as its standard input: %w", err)
+			}
+			guard, err := nodeagent.Guard(cmd.Context(), runstate.BootTime, log)
+			if err != nil {
+				log.Info("Addresses are only removed, not silenced")
+			}
+			return resourcehost.Serve(cmd.Context(), conn, nodeagent.Types(guard), log)
 		},
 	}
 	host.add(cmd.Flags())

@@ -242,6 +242,12 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 	return m.actions
 }
 
+// Busy says that something is being done about the resource: it is being started, stopped or adopted.
+func (m *Machine) Busy(uid string) bool {
+	r := m.find(uid)
+	return r != nil && r.op != nil
+}
+
 // apply takes over an assignment that Refuses has not refused; a refused one changes nothing.
 func (m *Machine) apply(d Desired) {
 	if m.Refuses(d) != nil {

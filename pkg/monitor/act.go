@@ -31,6 +31,7 @@ func (g *group) act(a lifecycle.Action, persisted error) {
 	case lifecycle.OpCancel:
 		if cancel := g.cancels[a.Serial]; cancel != nil {
 			cancel()
+			time.AfterFunc(hangGrace, func() { g.abandon(a) })
 		}
 		return
 	case lifecycle.OpUnwatch:
@@ -53,8 +54,11 @@ func (g *group) launch(a lifecycle.Action, persisted error) {
 	g.cancels[a.Serial] = cancel
 	r := g.resources[a.UID]
 	var inst *resourcetype.Instance
+	var t resourcetype.Type
+	var unknown error
 	if r != nil {
 		inst = g.instance(r, a.Serial)
+		t, unknown = g.typeOf(r)
 	}
 	unfinished := r != nil && r.record.Machine.Phase == lifecycle.PhaseOnlining
 	starting, began := a.Op == lifecycle.OpReserve || a.Op == lifecycle.OpOnline, g.monitor.opts.Now()
@@ -69,8 +73,10 @@ func (g *group) launch(a lifecycle.Action, persisted error) {
 			// There is no record of it, so nothing of it was ever begun.
 		case inst == nil:
 			err = errors.New("there is no record of it")
+		case unknown != nil:
+			err = unknown
 		default:
-			err = g.call(ctx, a, inst, unfinished, &result)
+			err = g.call(ctx, t, a, inst, unfinished, &result)
 		}
 		g.finish(a, began, result, err)
 	})
@@ -106,6 +112,7 @@ func (g *group) finish(a lifecycle.Action, began time.Duration, result lifecycle
 		}
 	}
 	g.step(result)
+	g.simulate()
 }
 
 func (g *group) name(uid string) string {
@@ -116,16 +123,12 @@ func (g *group) name(uid string) string {
 }
 
 // call runs one method of the type. A panic in it is its failure, not the agent's.
-func (g *group) call(ctx context.Context, a lifecycle.Action, inst *resourcetype.Instance, unfinished bool, result *lifecycle.Result) (err error) {
+func (g *group) call(ctx context.Context, t resourcetype.Type, a lifecycle.Action, inst *resourcetype.Instance, unfinished bool, result *lifecycle.Result) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the resource type %s panicked: %v\n%s", inst.Type, p, debug.Stack())
 		}
 	}()
-	t, err := g.monitor.opts.Types.Get(inst.Type)
-	if err != nil {
-		return err
-	}
 	switch a.Op {
 	case lifecycle.OpReserve:
 		return g.reserve(ctx, t, inst, result)

@@ -214,13 +214,14 @@ type bed struct {
 	mu       sync.Mutex
 	mayAct   error
 	reports  []GroupReport
+	hosts    *fakeHosts
 	genNow   model.Generation
 	bootName string
 }
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{t: t, host: newHost(), dir: memoryDir(t), genNow: 1, bootName: "boot-1"}
+	b := &bed{t: t, host: newHost(), dir: memoryDir(t), hosts: &fakeHosts{calls: map[string]int{}}, genNow: 1, bootName: "boot-1"}
 	b.types = resourcetype.NewRegistry()
 	b.types.Register("Disk", fakeDisk{fakeType{b.host}})
 	b.types.Register("Address", fakeAddress{fakeType{b.host}})
@@ -252,7 +253,7 @@ func (b *bed) start() {
 		b.t.Fatal(err)
 	}
 	b.m, err = New(Options{
-		Types: b.types, Store: b.store, Generation: b.genNow, Node: 1, NodeName: "node-a", ClusterID: "0011223344556677",
+		Types: b.types, Hosts: b.hosts, Store: b.store, Generation: b.genNow, Node: 1, NodeName: "node-a", ClusterID: "0011223344556677",
 		BootID: b.bootName, Log: quiet(b.t),
 		MayAct: func() error {
 			b.mu.Lock()

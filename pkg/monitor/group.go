@@ -27,6 +27,8 @@ type group struct {
 	closed  bool
 	// forgotten says that the group is dropped as soon as it is down.
 	forgotten bool
+	// applied says that desired was told by the agent, and is not what the record has of it, which may be older.
+	applied   bool
 	resources map[string]*resource
 	// cancels end the ops under way, by serial.
 	cancels   map[uint64]context.CancelFunc
@@ -41,6 +43,8 @@ type resource struct {
 	// written says that the record is on disk; dirty that it has changed in more than the machine's part.
 	written, dirty bool
 	unwatch        context.CancelFunc
+	// apart says that a call of it has hung in this process: the next ones run in a process of its own.
+	apart bool
 }
 
 func newGroup(m *Monitor, id resourcetype.Identity, machine *lifecycle.Machine) *group {
@@ -81,22 +85,22 @@ func (g *group) apply(d GroupDesired) error {
 	if err != nil {
 		return fmt.Errorf("group %s: encoding its assignment: %w", g.id, err)
 	}
-	g.desired, g.raw = d, raw
+	g.desired, g.raw, g.applied = d, raw, true
 	g.step(g.monitor.currentFacts())
 	g.step(lifecycle.Apply{Desired: machineWants})
 	g.simulate()
 	return nil
 }
 
-// simulate fails the resources whose token has changed. The token is on disk before the failure is counted, in the same write: after a crash
+// simulate fails the resources whose token has changed; one that is being started, stopped or adopted waits for the end of that. The token is on disk before the failure is counted, in the same write: after a crash
 // between the two it would otherwise fail twice.
 func (g *group) simulate() {
-	if !g.desired.Run {
+	if !g.desired.Run || !g.applied {
 		return
 	}
 	for _, d := range g.desired.Resources {
 		r := g.resources[d.Resource.UID]
-		if r == nil || r.record.FailToken == d.FailToken {
+		if r == nil || r.record.FailToken == d.FailToken || g.machine.Busy(d.Resource.UID) {
 			continue
 		}
 		r.record.FailToken, r.dirty = d.FailToken, true

@@ -30,7 +30,7 @@ func (g *group) watch(a lifecycle.Action) {
 	if r.unwatch != nil {
 		r.unwatch()
 	}
-	t, err := g.monitor.opts.Types.Get(r.record.Type)
+	t, err := g.typeOf(r)
 	if err != nil {
 		return // Online or Adopt has failed with this before
 	}
@@ -157,7 +157,17 @@ func (c *checker) bounded(ctx context.Context, f func(context.Context, *resource
 	case err = <-done:
 		return errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil, err
 	case <-ctx.Done():
-		return errors.Is(ctx.Err(), context.DeadlineExceeded), ctx.Err()
+		hung = errors.Is(ctx.Err(), context.DeadlineExceeded)
+		if hung {
+			time.AfterFunc(hangGrace, func() {
+				c.group.mu.Lock()
+				defer c.group.mu.Unlock()
+				if len(done) == 0 {
+					c.group.setApart(c.uid)
+				}
+			})
+		}
+		return hung, ctx.Err()
 	}
 }
 

@@ -209,6 +209,9 @@ func (m *Monitor) Close() {
 	case <-done:
 	case <-time.After(time.Second): // a call that hangs is left behind; the process is about to end
 	}
+	if m.opts.Hosts != nil {
+		m.opts.Hosts.Close()
+	}
 }
 
 // group returns the group, made if need be.

@@ -147,6 +147,9 @@ func (g *group) persist() error {
 			continue
 		}
 		delete(g.resources, uid)
+		if hosts := g.monitor.opts.Hosts; hosts != nil {
+			hosts.Release(uid)
+		}
 	}
 	if g.saved == nil || !reflect.DeepEqual(*g.saved, savedGroup) {
 		record := runstate.Group{

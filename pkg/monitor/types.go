@@ -15,6 +15,8 @@ import (
 // Options are what a Monitor needs.
 type Options struct {
 	Types *resourcetype.Registry
+	// Hosts carry out the calls of resources that have a monitor process of their own; nil means that all calls run in this process.
+	Hosts Hosts
 	// Store is the host's run state. The monitor is its only writer while it runs.
 	Store *runstate.Store
 	// Now is CLOCK_BOOTTIME; nil means runstate.BootTime.
@@ -36,6 +38,15 @@ type Options struct {
 	CgroupRoot string
 	RunDir     string
 	Log        logr.Logger
+}
+
+// Hosts are processes in which the calls of one resource run, each for itself.
+type Hosts interface {
+	// Type is t, carried out in the process of the resource with this uid, which starts when it is needed.
+	Type(t resourcetype.Type, uid string) resourcetype.Type
+	// Release ends the process of a resource that is gone from this host. Close ends them all; what runs goes on.
+	Release(uid string)
+	Close()
 }
 
 // GroupDesired is an assignment as far as this node is concerned, with the group's resources, defaults resolved.

@@ -247,7 +247,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	a.types = Types(a.guard)
 	a.clearer.types = a.types
 	options := monitor.Options{
-		Types: a.types, Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
+		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
 		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),
 	}
 	if s := a.enrolment.current(); s != nil {

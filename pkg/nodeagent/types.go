@@ -2,12 +2,15 @@ package nodeagent
 
 import (
 	"context"
+	"os"
+	"os/exec"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/addressguard"
+	"github.com/quorate/quorate/pkg/resourcehost"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/resourcetype/genericapplication"
 	"github.com/quorate/quorate/pkg/resourcetype/ipaddress"
@@ -25,6 +28,17 @@ func Types(guard addressguard.Guard) *resourcetype.Registry {
 	r.Register(string(v1alpha1.TypeGenericApplication), genericapplication.New())
 	r.Register(string(v1alpha1.TypeOCF), ocf.New())
 	return r
+}
+
+// monitorHosts are the processes of resources that have one of their own: this binary again.
+func monitorHosts(runDir, cgroupRoot string, log logr.Logger) *resourcehost.Hosts {
+	return resourcehost.New(func() *exec.Cmd {
+		// Its life is bound to this process's, by the kernel.
+		cmd := exec.CommandContext(context.Background(), "/proc/self/exe", "monitor", "--run-dir", runDir, "--cgroup-root", cgroupRoot)
+		cmd.Args[0] = "quorate-agent" // as it is called; the file is this very version, whatever was installed since
+		cmd.Dir, cmd.Stderr = "/", os.Stderr
+		return cmd
+	}, log)
 }
 
 // Guard returns the kernel's address guard. On a host whose kernel cannot guard addresses it returns one that does nothing, and the

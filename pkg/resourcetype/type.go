@@ -96,7 +96,7 @@ type NetworkInfo struct {
 	CIDRs []string `json:"cidrs"`
 }
 
-// Instance is one resource on this host, at one epoch of its group.
+// Instance is one resource on this host, at one epoch of its group. Its JSON, without what is bound to this process, goes to monitor processes.
 type Instance struct {
 	Type     string
 	Resource Identity
@@ -114,11 +114,11 @@ type Instance struct {
 	Data json.RawMessage
 	// SaveData makes v the instance's Data, here and in the record on disk, before it returns. It is called before an act whose
 	// traces only Data can find again (rule O8). It is nil in the guardian, which saves nothing.
-	SaveData func(v any) error
+	SaveData func(v any) error `json:"-"`
 	// Progress tells that a pending state goes on, which renews its pendingTimeout. May be nil.
-	Progress func(message string)
+	Progress func(message string) `json:"-"`
 	// MayAct is the node's lease check: an error says why nothing may be started now (rule O8). Nil when there is nothing to ask.
-	MayAct func() error
+	MayAct func() error `json:"-"`
 	// Networks of the cluster by name.
 	Networks map[string]NetworkInfo
 	// NetworkName is the name of the virtual server that this resource belongs to (a NetworkName that it depends on, directly or
@@ -127,7 +127,7 @@ type Instance struct {
 	// CgroupRoot is the cgroup below which the resource's own are made; RunDir is where its logs and sockets go (/run/quorate).
 	CgroupRoot string
 	RunDir     string
-	Log        logr.Logger
+	Log        logr.Logger `json:"-"`
 }
 
 // ReserveResult is how a disk was acquired; only its Proof counts as ReservationPreempted.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ metadata: {name: ledger-web, namespace: demo}
 spec:
   groupName: ledger
   type: OCF
+  separateMonitor: true
   dependsOn: [{name: ledger-disk}, {name: ledger-ip}]
   ocf:
     provider: heartbeat
@@ -49,7 +51,18 @@ spec:
       - {name: pidfile, value: /run/ledger.pid}
 `
 
-// An OCF agent's service is under the load of an outside client: the agent of its host is killed and nobody notices; its process is killed and
+// monitorProcess is the id of the one process on the host in which a resource's code runs by itself.
+func monitorProcess(t *testing.T, ctx context.Context, host string) string {
+	t.Helper()
+	out, err := theLab.Exec(ctx, host, "pgrep", "-f", "^quorate-agent monitor")
+	if pids := strings.Fields(out); err != nil || len(pids) != 1 {
+		t.Fatalf("the monitor processes of %s: %q, %v: want one", host, out, err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// An OCF agent's service is under the load of an outside client: its own monitor process is killed, then the agent
+// of its host, and nobody notices; its process is killed and
 // it is there again; its host loses its power, and another one goes on with everything that was acknowledged.
 func TestOCFAgent(t *testing.T) {
 	ctx := begin(t)
@@ -69,6 +82,14 @@ func TestOCFAgent(t *testing.T) {
 	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
 	before, p := ask(t, ctx, s), probe(t, ctx, s)
 
+	monitor := monitorProcess(t, ctx, s.home)
+	if _, err := theLab.Exec(ctx, s.home, "kill", "-9", monitor); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	if now := monitorProcess(t, ctx, s.home); now == monitor {
+		t.Errorf("the resource's monitor process %s was killed and is still there", now)
+	}
 	killAgent(t, ctx, s.home)
 	time.Sleep(2 * time.Second)
 	if _, err := theLab.Exec(ctx, s.home, "pkill", "-9", "-f", "quorate-visits.*"+s.address); err != nil {
@@ -87,7 +108,7 @@ func TestOCFAgent(t *testing.T) {
 	time.Sleep(time.Second)
 	report := stop(t, p)
 	if len(report.Outages) != 2 {
-		t.Errorf("want two outages, of the process and of the host, and none when the agent was killed: %+v", report.Outages)
+		t.Errorf("want two outages, of the process and of the host, and none when its monitor or the agent was killed: %+v", report.Outages)
 	}
 	for _, o := range report.Outages {
 		t.Logf("clients waited %s, from %s to %s", o.Length, o.HostBefore, o.HostAfter)

@@ -30,7 +30,9 @@ type ResourceSpecApplyConfiguration struct {
 	RetryPeriodOnFailure *v1.Duration `json:"retryPeriodOnFailure,omitempty"`
 	// Timing are the resource's own intervals and timeouts; what is not set is inherited.
 	TimingApplyConfiguration `json:""`
-	// separateMonitor runs the resource's checks in a process of their own. Behaviour comes later.
+	// separateMonitor runs the resource's code (start, stop, health checks) in a process of its own on the host, of about 20 MB: a call that
+	// hangs is then killed with it, and harms nothing else. It takes effect when the resource is started next. Without it the code runs in the
+	// agent, until a call hangs: from then on it has a process, too. Not for disks, whose reservations are the agent's own.
 	SeparateMonitor *bool `json:"separateMonitor,omitempty"`
 	// checkpoints are files of the host that follow the resource. Behaviour comes later.
 	Checkpoints []CheckpointApplyConfiguration `json:"checkpoints,omitempty"`
