@@ -47,6 +47,27 @@ func Check(root string) error {
 	return nil
 }
 
+// Mount returns where the cgroup2 file system is mounted that root is on, or will be.
+func Mount(root string) (string, error) {
+	if err := Check(root); err != nil {
+		return "", err
+	}
+	mount := ""
+	for dir := filepath.Clean(root); ; dir = filepath.Dir(dir) {
+		var st unix.Statfs_t
+		err := unix.Statfs(dir, &st)
+		switch {
+		case err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC:
+			mount = dir
+		case err == nil || !errors.Is(err, unix.ENOENT):
+			return mount, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return mount, nil
+		}
+	}
+}
+
 // Create makes the control group and those above it, unless they are there.
 func (c *Cgroup) Create() error {
 	if err := os.MkdirAll(c.path, 0o755); err != nil {
@@ -137,6 +158,14 @@ func (c *Cgroup) Signal(sig unix.Signal) error {
 // Kill kills every process at once and waits until all are gone, then removes the control group. An error at the end of ctx names
 // the processes that are still there: they wait in the kernel for something that does not answer, mostly a disk.
 func (c *Cgroup) Kill(ctx context.Context) error {
+	if err := c.KillProcesses(ctx); err != nil {
+		return err
+	}
+	return c.Remove()
+}
+
+// KillProcesses is Kill for a control group that somebody else has made, and removes.
+func (c *Cgroup) KillProcesses(ctx context.Context) error {
 	if _, err := os.Stat(c.path); gone(err) {
 		return nil
 	}
@@ -148,10 +177,7 @@ func (c *Cgroup) Kill(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("killing the cgroup: %w", err)
 	}
-	if err := c.WaitEmpty(ctx); err != nil {
-		return err
-	}
-	return c.Remove()
+	return c.WaitEmpty(ctx)
 }
 
 // set writes to one of the control group's files, and never makes one.
@@ -179,7 +205,14 @@ func (c *Cgroup) killFrozen(ctx context.Context) error {
 			return err
 		}
 		populated, err := c.Populated()
-		if err != nil || !populated || ctx.Err() != nil {
+		if err == nil && !populated {
+			// Whoever keeps the control group may start something in it again.
+			if err := c.set("cgroup.freeze", "0"); !gone(err) {
+				return err
+			}
+			return nil
+		}
+		if err != nil || ctx.Err() != nil {
 			return err // WaitEmpty names what is left
 		}
 		time.Sleep(2 * time.Millisecond)

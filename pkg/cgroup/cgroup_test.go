@@ -184,3 +184,39 @@ func TestCheck(t *testing.T) {
 		t.Error("a plain directory passes as a cgroup")
 	}
 }
+
+// TestMount finds the top of the hierarchy, also from a control group that is not there yet.
+func TestMount(t *testing.T) {
+	root := cgrouptest.Root(t)
+	want := filepath.Dir(root)
+	for _, path := range []string{want, root, filepath.Join(root, "a", "b")} {
+		if got, err := cgroup.Mount(path); err != nil || got != want {
+			t.Errorf("Mount(%s) = %s, %v; want %s", path, got, err, want)
+		}
+	}
+	if got, err := cgroup.Mount(t.TempDir()); err == nil {
+		t.Errorf("a place without control groups has them mounted on %s", got)
+	}
+}
+
+// TestKillProcesses leaves the control group to whoever has made it.
+func TestKillProcesses(t *testing.T) {
+	c := cgroup.At(filepath.Join(cgrouptest.Root(t), "kept"))
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, c, `sleep 1000 & sleep 1000 & wait`)
+	waitProcesses(t, c, 3)
+	if err := c.KillProcesses(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if populated, err := c.Populated(); populated || err != nil {
+		t.Errorf("Populated() = %v, %v", populated, err)
+	}
+	if _, err := os.Stat(c.Path()); err != nil {
+		t.Errorf("the control group is gone: %v", err)
+	}
+	if err := cgroup.At(filepath.Join(c.Path(), "none")).KillProcesses(t.Context()); err != nil {
+		t.Errorf("one that is not there: %v", err)
+	}
+}

@@ -82,6 +82,8 @@ func TestParameterRefusals(t *testing.T) {
 		"probe path":             {app(`{command: [/a], health: {isAlive: {http: {port: 1, path: x}}}}`), []string{"spec.genericApplication.health.isAlive.http.path"}},
 		"stop signal":            {app(`{command: [/a], stop: {signal: TERM}}`), []string{"spec.genericApplication.stop.signal"}},
 		"service unit":           {param("GenericService", "genericService", `{unit: "a b"}`), []string{"spec.genericService.unit"}},
+		"unit of another type":   {param("GenericService", "genericService", `{unit: backup.timer}`), []string{"spec.genericService.unit", "ends in .service"}},
+		"template of units":      {param("GenericService", "genericService", `{unit: "postgresql@.service"}`), []string{"spec.genericService.unit", "NAME@main.service"}},
 		"resource agent climbs":  {param("OCF", "ocf", `{provider: .., agent: a}`), []string{"spec.ocf.provider"}},
 		"driver climbs":          {param("Custom", "custom", `{driver: ../sh}`), []string{"spec.custom.driver"}},
 		"bridged, no address":    {container(`{image: a, network: Bridged}`), []string{"spec.container.address"}},

@@ -22,6 +22,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"disk":       {"samples/disk.yaml", "files"},
 		"fencing":    {"samples/fencing.yaml", ""},
 		"lease":      {"samples/lease-witness.yaml", ""},
+		"service":    {"samples/service.yaml", "web"},
 		"balanced":   {"samples/load-balanced.yaml", "demo"},
 		"pg process": {"samples/postgresql-process.yaml", "demo"},
 		"pg ocf":     {"samples/postgresql-ocf.yaml", "demo"},

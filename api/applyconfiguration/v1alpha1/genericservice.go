@@ -5,13 +5,17 @@ package v1alpha1
 // GenericServiceApplyConfiguration represents a declarative configuration of the GenericService type for use
 // with apply.
 //
-// GenericService is a systemd unit, started and stopped over D-Bus. Behaviour comes later.
+// GenericService is a systemd unit, started and stopped over D-Bus. While it is online, a drop-in in /run overrides its Restart=: when and
+// where it runs is the cluster's to decide.
 type GenericServiceApplyConfiguration struct {
-	// unit is the name of the systemd unit, such as postgresql.service. It must be disabled on the hosts.
+	// unit is the name of the systemd service, such as postgresql.service or postgresql@17-main.service. It must be installed on every possible
+	// owner, and disabled: nothing but the cluster may start it.
 	Unit *string `json:"unit,omitempty"`
-	// startParameters are passed to the unit in the variable QUORATE_START_PARAMETERS.
+	// startParameters are passed to the unit in the variable QUORATE_START_PARAMETERS, which its ExecStart= may use. Those of a unit that runs
+	// are changed when it is started the next time.
 	StartParameters *string `json:"startParameters,omitempty"`
-	// useNetworkName gives the unit's processes the group's network name as their host name.
+	// useNetworkName gives the unit's processes the group's network name as their host name. Resources of type NetworkName come later; until
+	// then it has no effect.
 	UseNetworkName *bool `json:"useNetworkName,omitempty"`
 }
 

@@ -116,6 +116,10 @@ func (im *importer) service(p *primitive, r *v1alpha1.Resource) bool {
 	if !strings.Contains(unit, ".") {
 		unit += ".service"
 	}
+	if !strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, "@.service") {
+		im.report.add(NotImported, p.at, "name a service that has the same effect", "%s: %q is no service, or a template of services: only services can be run", p.id, bounded(unit, 80))
+		return false
+	}
 	if len(unit) > 255 || strings.Trim(unit, lettersAndDigits+`:_.\@-`) != "" {
 		im.report.add(NotImported, p.at, "rename the unit", "%s: %q is no name of a systemd unit", p.id, unit)
 		return false
