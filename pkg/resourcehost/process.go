@@ -2,7 +2,6 @@ package resourcehost
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,7 +153,7 @@ func (p *process) answer(f *frame, c *calling) {
 	var err error
 	if f.Kind == kindSave {
 		p.data.Lock()
-		err = c.inst.Save(json.RawMessage(f.Data))
+		err = c.inst.Save(f.Data)
 		p.data.Unlock()
 	} else if err = c.inst.MayStart(); err != nil {
 		p.mu.Lock()
