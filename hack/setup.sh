@@ -19,6 +19,7 @@ wanted=(
   "pacemaker-cli-utils:/usr/sbin/crm_simulate" # to compare placements with
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
   # services for the cluster to run; none of these packages starts one by itself
+  "apache2-bin:/usr/sbin/apache2"
   "postgresql:/usr/lib/postgresql/*/bin/postgres"
   # the emulated guest: building it and running it
   "qemu-system-x86:/usr/bin/qemu-system-x86_64"

@@ -188,7 +188,10 @@ func script(t *testing.T, text string) Agent {
 // TestAgentsThatMisbehave: what hangs is ended, with what it said; a reason is told; a daemon that keeps the output open holds up nothing.
 func TestAgentsThatMisbehave(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"hangs":             {"echo trying >&2; sleep 1000", "did not end in time: context deadline exceeded; it said: trying"},
+		"hangs":             {"echo trying >&2; sleep 1000", "did not end in time: context deadline exceeded: find out what it waits for, or raise pendingTimeout"},
+		"hangs, and talks":  {"echo trying >&2; sleep 1000", "; it said: trying"},
+		"fails, and waits":  {"echo 'Nov 28 INFO: on it'; echo 'Nov 28 ERROR: port 80 is in use'; for i in $(seq 2000); do echo \"Nov 28 INFO: waiting $i\"; done; sleep 1000", "; it said: port 80 is in use"},
+		"calls it an error": {"echo 'x ERROR: no disk' >&2; echo 'x CRIT: no hope' >&2; echo 'x ERROR: no disk' >&2; echo 'x INFO: stopped'; exit 1", "start failed: no disk; no hope"},
 		"hangs in a child":  {"sh -c 'sleep 1000'; :", "did not end in time"},
 		"has a reason":      {"echo noise; echo 'ocf-exit-reason:no such database' >&2; echo more noise; exit 1", "test/agent start failed: no such database"},
 		"has an odd code":   {"exit 77", "code 77, which the standard does not know"},

@@ -2,6 +2,7 @@ package ocf
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -56,18 +57,32 @@ func (e *Error) Error() string {
 // reasonPrefix is what ocf_exit_reason puts before a reason.
 const reasonPrefix = "ocf-exit-reason:"
 
+// errorMark is what ocf_log puts before the messages of its levels err and crit, after a time stamp.
+const (
+	errorMark    = "ERROR: "
+	criticalMark = "CRIT: "
+)
+
 // maxReason bounds a reason, in bytes.
 const maxReason = 400
 
-// reasonOf finds the agent's own words in what an action has printed.
+// reasonOf finds the agent's own words in what an action has printed: its reason, else what it calls an error, else the end.
 func reasonOf(output []byte) string {
 	text := strings.ToValidUTF8(string(output), "?")
-	reason := ""
+	reason, wrong := "", []string{}
 	for l := range strings.Lines(text) {
 		l = strings.TrimSpace(l)
 		if after, found := strings.CutPrefix(l, reasonPrefix); found {
 			reason = strings.TrimSpace(after)
 		}
+		for _, mark := range []string{errorMark, criticalMark} {
+			if _, after, found := strings.Cut(l, mark); found && strings.TrimSpace(after) != "" && !slices.Contains(wrong, after) {
+				wrong = append(wrong, after)
+			}
+		}
+	}
+	if reason == "" {
+		reason = strings.Join(wrong, "; ")
 	}
 	if reason == "" {
 		reason = strings.TrimSpace(text)

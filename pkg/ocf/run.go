@@ -56,7 +56,7 @@ func (c *Call) Run(ctx context.Context) error {
 	}
 	killed, err := runGroup(ctx, cmd)
 	if killed {
-		return fmt.Errorf("%s %s did not end in time: %w%s", c.Agent, c.Action, ctx.Err(), after(c.output(from)))
+		return c.late(ctx, from)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if !exit.Exited() {
@@ -68,6 +68,16 @@ func (c *Call) Run(ctx context.Context) error {
 		return fmt.Errorf("running %s %s: %w", c.Agent, c.Action, err)
 	}
 	return nil
+}
+
+// late says that the action was ended, and what to do about it.
+func (c *Call) late(ctx context.Context, from int64) error {
+	where := ""
+	if c.Output != nil {
+		where = "; its output is in " + c.Output.Name()
+	}
+	return fmt.Errorf("%s %s did not end in time: %w: find out what it waits for, or raise pendingTimeout of the resource if it needs longer%s%s",
+		c.Agent, c.Action, ctx.Err(), where, after(c.output(from)))
 }
 
 func (c *Call) command(attr *syscall.SysProcAttr) *exec.Cmd {
@@ -104,7 +114,11 @@ func size(f *os.File) int64 {
 	return info.Size()
 }
 
-// output is what has been printed since the file had the given size, at most the last 4 KiB.
+// keptOutput is how much of an action's output is looked at, in bytes, at its beginning and at its end: what goes wrong first may be followed by
+// minutes of waiting.
+const keptOutput = 4 << 10
+
+// output is what has been printed since the file had the given size, without the middle if it is long.
 func (c *Call) output(from int64) []byte {
 	if c.Output == nil {
 		return nil
@@ -115,12 +129,18 @@ func (c *Call) output(from int64) []byte {
 	}
 	defer func() { _ = f.Close() }()
 	end := size(f)
-	from = max(from, end-4<<10, 0)
-	raw, err := io.ReadAll(io.NewSectionReader(f, from, max(0, end-from)))
-	if err != nil {
-		return nil
+	from = max(from, 0)
+	part := func(from, to int64) []byte {
+		raw, err := io.ReadAll(io.NewSectionReader(f, from, max(0, to-from)))
+		if err != nil {
+			return nil
+		}
+		return raw
 	}
-	return raw
+	if end-from <= 2*keptOutput {
+		return part(from, end)
+	}
+	return slices.Concat(part(from, from+keptOutput), []byte("\n...\n"), part(end-keptOutput, end))
 }
 
 // environment is what an agent may rely on, and nothing of this process's own.
@@ -158,14 +178,14 @@ func (a Agent) Metadata(ctx context.Context) (*Metadata, error) {
 	cmd.Stdout, cmd.WaitDelay = out, time.Second
 	killed, err := runGroup(ctx, cmd)
 	if killed {
-		return nil, fmt.Errorf("%s does not tell its meta-data: %w", a, ctx.Err())
+		return nil, fmt.Errorf("%s does not tell its meta-data in time: %w: `%s meta-data` must print it at once, and wait for nothing", a, ctx.Err(), a.Path())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s does not tell its meta-data: %w", a, err)
 	}
 	m, err := ParseMetadata(out.buf)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a, err)
+		return nil, fmt.Errorf("%s: %w: see what `%s meta-data` prints, and install a version of the agent that keeps to the standard", a, err, a.Path())
 	}
 	return m, nil
 }

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/quorate/quorate/pkg/ocf"
 	"github.com/quorate/quorate/pkg/pidfd"
@@ -99,6 +102,7 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 			if err != nil || ctx.Err() != nil {
 				return // there is nothing to watch: the polls see the rest
 			}
+			reaped(ctx, ended)
 			if err := s.monitor(ctx); err != nil && ctx.Err() == nil {
 				failed <- fmt.Errorf("process %d ended: %w", ended, err)
 				return
@@ -106,6 +110,22 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 		}
 	}()
 	return failed, nil
+}
+
+// reapTime is how long the host's init may take to put an ended process away.
+const reapTime = 2 * time.Second
+
+// reaped waits until an ended process is no longer in the process table: agents look there with signal 0, for which it is still running.
+func reaped(ctx context.Context, pid int) {
+	ctx, cancel := context.WithTimeout(ctx, reapTime)
+	defer cancel()
+	for unix.Kill(pid, 0) == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 var errNothing = errors.New("the agent has started no process that stays")

@@ -190,7 +190,8 @@ func (t *Type) Offline(ctx context.Context, inst *resourcetype.Instance) error {
 	return s.gone(ctx)
 }
 
-// Terminate kills what the agent has started, and has the agent put away the rest.
+// Terminate kills what the agent has started, and has the agent put away the rest. A stop that hangs is ended, and it counts when the agent
+// then says that nothing runs.
 func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error {
 	s, err := t.subject(inst)
 	if err != nil {
@@ -200,11 +201,27 @@ func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error
 		return fmt.Errorf("killing %s: %w", inst.Resource, err)
 	}
 	if s.record.Begun {
-		if err := s.stopped(ctx, s.run(ctx, "stop", nil)); err != nil {
+		limited, cancel := context.WithTimeout(ctx, s.forcedStop())
+		defer cancel()
+		if err := s.stopped(ctx, s.run(limited, "stop", nil)); err != nil {
 			return err
 		}
 	}
 	return s.gone(ctx)
+}
+
+const (
+	// longestStop is how long a stop may take whose processes have been killed, unless the resource's pendingTimeout is shorter.
+	longestStop = 20 * time.Second
+	// longestAnswer is how long an agent may take to say whether something runs, after a stop that failed.
+	longestAnswer = 20 * time.Second
+)
+
+func (s *subject) forcedStop() time.Duration {
+	if s.spec.PendingTimeout != nil {
+		return min(longestStop, s.spec.PendingTimeout.Duration)
+	}
+	return longestStop
 }
 
 // stopped judges the outcome of a stop: what the agent then says is not running has stopped.
@@ -212,7 +229,9 @@ func (s *subject) stopped(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	now := s.run(ctx, "monitor", nil)
+	limited, cancel := context.WithTimeout(ctx, longestAnswer)
+	defer cancel()
+	now := s.run(limited, "monitor", nil)
 	if failure, told := errors.AsType[*ocf.Error](now); told && (failure.Code == ocf.NotRunning || failure.Code == ocf.ErrInstalled) {
 		return nil
 	}
