@@ -17,6 +17,7 @@ wanted=(
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"
   "pacemaker-cli-utils:/usr/sbin/crm_simulate" # to compare placements with
+  "bind9:/usr/sbin/named" # network names; tests run a server of their own, on addresses of their own
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
   # services for the cluster to run; none of these packages starts one by itself
   "apache2-bin:/usr/sbin/apache2"

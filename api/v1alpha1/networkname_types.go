@@ -2,7 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// NetworkName is a name that clients use for the group's addresses. It depends on an IPAddress. Behaviour comes later.
+// NetworkName is a name that clients use for the group's addresses. It depends on an IPAddress, directly or through others, and is unique in
+// the cluster. A process with useNetworkName has it as its host name. Without dns and service it is that alone.
 type NetworkName struct {
 	// name that clients use, one DNS label.
 	// +required
@@ -10,25 +11,28 @@ type NetworkName struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
-	// dns registers the name by dynamic update (RFC 2136).
+	// dns registers the name by dynamic update (RFC 2136): A and AAAA of the addresses, and PTR where the server has their reverse zone.
 	// +optional
 	DNS *DNSRegistration `json:"dns,omitempty"`
-	// service makes a Kubernetes Service and EndpointSlice for the name.
+	// service makes a Kubernetes Service without selector, and EndpointSlices with the addresses, which follow the owner.
 	// +optional
 	Service *NameService `json:"service,omitempty"`
 }
 
 // DNSRegistration registers a name by dynamic update (RFC 2136).
 type DNSRegistration struct {
-	// server is the DNS server's address or name, with an optional port.
+	// server is the address or name of the zone's primary DNS server, with an optional port (default 53): 192.0.2.1, [2001:db8::1]:5353,
+	// ns1.example.org.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9.])?(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$`
 	Server string `json:"server"`
-	// zone that the name is in.
+	// zone that the name is in, such as example.org.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=180
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_]{0,62})(\.[A-Za-z0-9]([-A-Za-z0-9_]{0,62}))*\.?$`
 	Zone string `json:"zone"`
 	// ttl of the records; default 30s.
 	// +optional
@@ -37,9 +41,14 @@ type DNSRegistration struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="ttl must be at least 1s"
 	TTL *metav1.Duration `json:"ttl,omitempty"`
-	// tsigSecretRef names the Secret that signs the updates.
+	// tsigSecretRef names the Secret with the key (RFC 8945) that signs the updates. Its data keys: name of the key, secret in base64, and
+	// algorithm (default hmac-sha256). Agents need a Role that lets them get it.
 	// +optional
 	TSIGSecretRef *LocalSecretReference `json:"tsigSecretRef,omitempty"`
+	// required makes the name wait for its registration before it is online, and fail when a thorough check (isAliveInterval) finds that it is
+	// not registered. By default DNS holds nothing up: trouble with it is the condition Registered.
+	// +optional
+	Required bool `json:"required,omitempty"`
 }
 
 // NameService is the Kubernetes Service of a network name.

@@ -72,6 +72,12 @@ const (
 	ProblemWitness = "WitnessNotUsable"
 	// ProblemFencing: a level of a node's fencing cannot be used from this host, or a fencing has failed.
 	ProblemFencing = "FencingNotUsable"
+	// ProblemNameKey: the Secret that signs the registrations of a network name cannot be read, or is no TSIG key.
+	ProblemNameKey = "NameKeyNotUsable"
+	// ProblemNameNotRegistered: a network name that is online on the node is not in DNS as it should be.
+	ProblemNameNotRegistered = "NameNotRegistered"
+	// ProblemNameNotRemoved: a network name that is offline is still in DNS.
+	ProblemNameNotRemoved = "NameNotRemoved"
 	// ProblemNoGuardian: the guardian process does not answer.
 	ProblemNoGuardian = "NoGuardian"
 	// ProblemNoWatchdog surfaces when the watchdog device that the Cluster names is not armed.

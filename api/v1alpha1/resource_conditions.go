@@ -16,6 +16,9 @@ const (
 	ResourceReasonAddressOutsideNetwork = "AddressOutsideNetwork"
 	// ResourceReasonAddressInUse surfaces when another resource, node or host has the address.
 	ResourceReasonAddressInUse = "AddressInUse"
+	// ResourceReasonNameInUse surfaces when another resource of the cluster, or the cluster itself, has the network name, or another name of the
+	// namespace the Service.
+	ResourceReasonNameInUse = "NameInUse"
 	// ResourceReasonDiskInUse surfaces when another group has the disk.
 	ResourceReasonDiskInUse = "DiskInUse"
 	// ResourceReasonUnknownNode surfaces when a possible owner is not a node of the cluster.

@@ -94,7 +94,8 @@ type ResourceSpec struct {
 	Timing `json:",inline"`
 	// separateMonitor runs the resource's code (start, stop, health checks) in a process of its own on the host, of about 20 MB: a call that
 	// hangs is then killed with it, and harms nothing else. It takes effect when the resource is started next. Without it the code runs in the
-	// agent, until a call hangs: from then on it has a process, too. Not for disks, whose reservations are the agent's own.
+	// agent, until a call hangs: from then on it has a process, too. Not for disks, whose reservations are the agent's own, and without effect for network
+	// names, whose calls never wait.
 	// +optional
 	SeparateMonitor bool `json:"separateMonitor,omitempty"`
 	// checkpoints are files of the host that follow the resource. Behaviour comes later.
@@ -123,7 +124,7 @@ type ResourceParameters struct {
 	// ipAddress is an address that clients use.
 	// +optional
 	IPAddress *IPAddress `json:"ipAddress,omitempty"`
-	// networkName is a name that clients use. Behaviour comes later.
+	// networkName is a name that clients use.
 	// +optional
 	NetworkName *NetworkName `json:"networkName,omitempty"`
 	// fileShare is an exported directory. Behaviour comes later.

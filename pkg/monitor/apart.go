@@ -12,14 +12,15 @@ import (
 const hangGrace = 2 * time.Second
 
 // typeOf is the code of the resource: in this process, or in one of its own if the spec with which it was started says so, or since a call of it
-// hung here. A disk stays here: the reservation is the agent's own, and what hangs in the kernel hangs in any process. The group is locked.
+// hung here. A disk stays here: the reservation is the agent's own, and what hangs in the kernel hangs in any process. What works in the agent's background stays, too. The group is locked.
 func (g *group) typeOf(r *resource) (resourcetype.Type, error) {
 	t, err := g.monitor.opts.Types.Get(r.record.Type)
 	hosts := g.monitor.opts.Hosts
 	if err != nil || hosts == nil {
 		return t, err
 	}
-	if _, disk := t.(resourcetype.Reserver); disk || !r.apart && !separate(r.record.Spec) {
+	_, disk := t.(resourcetype.Reserver)
+	if _, resident := t.(resourcetype.Resident); disk || resident || !r.apart && !separate(r.record.Spec) {
 		return t, nil
 	}
 	return hosts.Type(t, r.record.Resource.UID), nil

@@ -110,3 +110,28 @@ func (s stuckType) IsAlive(context.Context, *resourcetype.Instance) error {
 	<-s.stuck
 	return errors.New("at last")
 }
+
+// resident is a type that works in the agent's background.
+type resident struct{ resourcetype.Type }
+
+func (resident) Resident() {}
+
+// TestResidentStays: a type that works in the agent's background is not run elsewhere, whatever the spec says.
+func TestResidentStays(t *testing.T) {
+	types := resourcetype.NewRegistry()
+	types.Register("Name", resident{})
+	types.Register("App", apartType{})
+	hosts := &fakeHosts{calls: map[string]int{}}
+	g := &group{monitor: &Monitor{opts: Options{Types: types, Hosts: hosts}}}
+	for name, want := range map[string]bool{"Name": false, "App": true} {
+		r := &resource{apart: true}
+		r.record.Type, r.record.Spec = name, json.RawMessage(`{"separateMonitor":true}`)
+		got, err := g.typeOf(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, here := got.(resident); here == want {
+			t.Errorf("%s is run as %T", name, got)
+		}
+	}
+}

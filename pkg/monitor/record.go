@@ -22,8 +22,8 @@ var policyFields = []string{
 	"looksAliveInterval", "isAliveInterval", "pendingTimeout", "deadlockTimeout", "separateMonitor", "checkpoints",
 }
 
-// fingerprint changes with the parameters of a resource and the virtual server's name, and with nothing else: networks that come
-// and go must not restart what runs.
+// fingerprint changes with the parameters of a resource, the virtual server's name and the addresses of a name, and with nothing else:
+// networks that come and go must not restart what runs.
 func fingerprint(d ResourceDesired) (string, error) {
 	parameters := map[string]any{}
 	if len(d.Spec) > 0 {
@@ -32,7 +32,11 @@ func fingerprint(d ResourceDesired) (string, error) {
 		}
 	}
 	maps.DeleteFunc(parameters, func(name string, _ any) bool { return slices.Contains(policyFields, name) })
-	canonical, err := json.Marshal([]any{d.Type, parameters, d.NetworkName})
+	what := []any{d.Type, parameters, d.NetworkName}
+	if len(d.Addresses) > 0 { // others keep the fingerprint that agents before this one have recorded
+		what = append(what, d.Addresses)
+	}
+	canonical, err := json.Marshal(what)
 	if err != nil {
 		return "", fmt.Errorf("resource %s: %w", d.Resource, err)
 	}
@@ -102,8 +106,8 @@ func (g *group) renewRecord(uid string, op lifecycle.Op) {
 	}
 	d := g.desired.Resources[i]
 	r.record.Resource, r.record.Group, r.record.Type = d.Resource, g.id, d.Type
-	r.record.Spec, r.record.Networks, r.record.NetworkName = d.Spec, g.desired.Networks, d.NetworkName
 	r.record.FailToken = d.FailToken
+	r.record.Spec, r.record.Networks, r.record.NetworkName, r.record.Addresses = d.Spec, g.desired.Networks, d.NetworkName, d.Addresses
 	r.record.DependsOn = nil
 	for _, dependency := range d.DependsOn {
 		for _, other := range g.desired.Resources {

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -79,6 +80,8 @@ type ResourceDesired struct {
 	FailToken string `json:"failToken,omitempty"`
 	// NetworkName of the virtual server; see resourcetype.Instance.
 	NetworkName string `json:"networkName,omitempty"`
+	// Addresses of a NetworkName; see resourcetype.Instance.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // GroupReport is what the agent tells of a group; times are durations since boot, see lifecycle.Report.

@@ -67,6 +67,7 @@ type agent struct {
 	links       *links
 	powerFencer *powerFencer
 	clearer     *clearer
+	nameKeys    *nameKeys
 	stuck       *stuckWatch
 	problems    *problems
 	api         *api
@@ -209,7 +210,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		a.copier(store).run, a.journal.run, a.links.run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
-		a.keeper.fencer, a.powerFencer.run, a.clearer.run,
+		a.keeper.fencer, a.powerFencer.run, a.clearer.run, a.nameKeys.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
 			settings: a.enrolment.current, problems: a.problems, guards: a.guards,
@@ -246,6 +247,9 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	}
 	a.types = Types(a.guard)
 	a.clearer.types = a.types
+	if err := a.startNames(ctx); err != nil {
+		return err
+	}
 	options := monitor.Options{
 		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
 		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),

@@ -127,6 +127,9 @@ func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired,
 		Timing: snapshot.Timing(r, s.cluster), NetworkName: networkNameOf(r, s.resources),
 		FailToken: failTokenOf(r, s.node),
 	}
+	if r.Spec.NetworkName != nil {
+		out.Addresses = snapshot.AddressesOf(r, s.resources)
+	}
 	for _, d := range r.Spec.DependsOn {
 		if d.Name != "" {
 			out.DependsOn = append(out.DependsOn, lifecycle.On(d.Name))
@@ -156,29 +159,10 @@ func failTokenOf(r *v1alpha1.Resource, node *v1alpha1.Node) string {
 // networkNameOf is the name of the virtual server that a resource belongs to: that of a NetworkName which it depends on, directly
 // or through others.
 func networkNameOf(r *v1alpha1.Resource, all []*v1alpha1.Resource) string {
-	byName := map[string]*v1alpha1.Resource{}
-	for _, other := range all {
-		byName[other.Name] = other
-	}
-	seen := map[string]bool{}
-	var visit func(r *v1alpha1.Resource) string
-	visit = func(r *v1alpha1.Resource) string {
-		for _, d := range r.Spec.DependsOn {
-			for _, name := range append(slices.Clone(d.AnyOf), d.Name) {
-				other := byName[name]
-				if other == nil || seen[name] {
-					continue
-				}
-				seen[name] = true
-				if other.Spec.NetworkName != nil {
-					return other.Spec.NetworkName.Name
-				}
-				if found := visit(other); found != "" {
-					return found
-				}
-			}
+	for provider := range snapshot.Providers(r, all) {
+		if provider.Spec.NetworkName != nil {
+			return provider.Spec.NetworkName.Name
 		}
-		return ""
 	}
-	return visit(r)
+	return ""
 }

@@ -1,6 +1,7 @@
 package nodeagent
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -129,11 +130,21 @@ func TestNetworkName(t *testing.T) {
 	name.Spec.NetworkName = &v1alpha1.NetworkName{Name: "orders"}
 	all := []*v1alpha1.Resource{
 		resource("ip"), name, resource("share", v1alpha1.Dependency{AnyOf: []string{"ip", "name"}}),
-		resource("app", v1alpha1.Dependency{Name: "share"}), resource("loop", v1alpha1.Dependency{Name: "loop"}),
+		resource("app", v1alpha1.Dependency{Name: "share"}), resource("loop", v1alpha1.Dependency{Name: "loop"}), resource("ip6"),
 	}
-	for i, want := range map[int]string{0: "", 2: "orders", 3: "orders", 4: ""} {
+	all[0].Spec.IPAddress = &v1alpha1.IPAddress{Address: "192.0.2.7/24"}
+	all[0].Spec.DependsOn = []v1alpha1.Dependency{{AnyOf: []string{"ip6", "name"}}}
+	all[5].Spec.IPAddress = &v1alpha1.IPAddress{Address: "2001:db8::7/64"}
+	for i, want := range map[int]string{0: "orders", 2: "orders", 3: "orders", 4: ""} {
 		if got := networkNameOf(all[i], all); got != want {
 			t.Errorf("%s belongs to %q, want %q", all[i].Name, got, want)
+		}
+	}
+	around := &surroundings{cluster: &v1alpha1.Cluster{}, resources: all}
+	for i, want := range map[int]string{0: "[]", 1: "[192.0.2.7 2001:db8::7]", 3: "[]"} {
+		got, err := resourceOf(all[i], around)
+		if err != nil || fmt.Sprint(got.Addresses) != want {
+			t.Errorf("%s has the addresses %v, %v, want %v", all[i].Name, got.Addresses, err, want)
 		}
 	}
 }

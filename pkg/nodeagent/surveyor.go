@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/heartbeat"
@@ -168,7 +167,7 @@ func (s *surveyor) lookAtDisks(ctx context.Context) {
 }
 
 func (s *surveyor) check(ctx context.Context, w *world) {
-	resources, err := s.resources(ctx, w)
+	resources, err := w.resourcesOfCluster(ctx, s.cluster)
 	if err != nil {
 		s.log.Error(err, "The host is not compared with what resources need")
 		return
@@ -216,25 +215,6 @@ func (s *surveyor) check(ctx context.Context, w *world) {
 	if !same {
 		s.changed()
 	}
-}
-
-// resources are those of the cluster's groups.
-func (s *surveyor) resources(ctx context.Context, w *world) ([]*v1alpha1.Resource, error) {
-	groups, err := w.groups(ctx, s.cluster)
-	if err != nil {
-		return nil, err
-	}
-	ours := map[client.ObjectKey]bool{}
-	for _, g := range groups {
-		ours[client.ObjectKeyFromObject(g)] = true
-	}
-	resources, err := w.allResources(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(resources, func(r *v1alpha1.Resource) bool {
-		return !ours[client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.GroupName}]
-	}), nil
 }
 
 func deviceOf(spec *v1alpha1.ResourceSpec) string {

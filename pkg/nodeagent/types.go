@@ -16,6 +16,7 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype/genericservice"
 	"github.com/quorate/quorate/pkg/resourcetype/ipaddress"
 	"github.com/quorate/quorate/pkg/resourcetype/loopbackdisk"
+	"github.com/quorate/quorate/pkg/resourcetype/networkname"
 	"github.com/quorate/quorate/pkg/resourcetype/ocf"
 	"github.com/quorate/quorate/pkg/resourcetype/physicaldisk"
 )
@@ -26,6 +27,7 @@ func Types(guard addressguard.Guard) *resourcetype.Registry {
 	r.Register(string(v1alpha1.TypePhysicalDisk), physicaldisk.New())
 	r.Register(string(v1alpha1.TypeLoopbackDisk), loopbackdisk.New())
 	r.Register(string(v1alpha1.TypeIPAddress), ipaddress.New(guard))
+	r.Register(networkname.Name, networkname.New())
 	r.Register(string(v1alpha1.TypeGenericApplication), genericapplication.New())
 	r.Register(string(v1alpha1.TypeGenericService), genericservice.New())
 	r.Register(string(v1alpha1.TypeOCF), ocf.New())

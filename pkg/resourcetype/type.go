@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/model"
 	"github.com/quorate/quorate/pkg/reservation"
 )
@@ -74,6 +76,12 @@ type Guarded interface {
 	Guarded()
 }
 
+// Resident is a Type that works in the background of the agent, so that its calls never wait and are never made in another process.
+type Resident interface {
+	// Resident is a marker.
+	Resident()
+}
+
 // Checker is a Type that can tell before it is used whether this host has what it needs.
 type Checker interface {
 	// Check returns what is missing for the spec (a v1alpha1.ResourceSpec as JSON; nil asks for what every resource of the type
@@ -124,6 +132,9 @@ type Instance struct {
 	// NetworkName is the name of the virtual server that this resource belongs to (a NetworkName that it depends on, directly or
 	// through others); empty when there is none.
 	NetworkName string
+	// Addresses are those of the IPAddress resources that a NetworkName depends on, directly or through others, sorted; empty for other
+	// types. With alternatives (anyOf) some of them may be offline.
+	Addresses []netip.Addr
 	// CgroupRoot is the cgroup below which the resource's own are made; RunDir is where its logs and sockets go (/run/quorate).
 	CgroupRoot string
 	RunDir     string
@@ -149,6 +160,9 @@ const (
 	ReasonInvalidSpec   = "InvalidSpec"
 	ReasonToolMissing   = "ToolMissing"
 	ReasonDeviceMissing = "DeviceMissing"
+	// ReasonNameNotRegistered: a name that is online is not in DNS as it should be; ReasonNameNotRemoved: one that is offline still is.
+	ReasonNameNotRegistered = v1alpha1.ProblemNameNotRegistered
+	ReasonNameNotRemoved    = v1alpha1.ProblemNameNotRemoved
 )
 
 // Problem is something that this host lacks for a resource or a type.

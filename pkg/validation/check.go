@@ -31,6 +31,7 @@ var rules = []func(*scope) []Finding{
 	unknownNetworks,     // a network that the Cluster does not have, or has not for clients
 	addressesOutside,    // an address that its network cannot carry
 	addressesTwice,      // one address, two users
+	namesTwice,          // one name, two users
 	disksTwice,          // one disk, two groups
 	witnessOfAGroup,     // a witness that a group uses
 	witnessTwice,        // one witness, two clusters

@@ -87,13 +87,17 @@ func findCycle[K comparable](start K, next func(K) []K) []K {
 	return nil
 }
 
-// missingProviders wants an address for a name, and a disk that holds the path for a share.
+// missingProviders wants an address for a name, a name for a process that uses it, and a disk that holds the path for a share.
 func missingProviders(s *scope) []Finding {
 	return s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
 		switch {
 		case r.Spec.NetworkName != nil && !s.reaches(r, func(p *v1alpha1.Resource) bool { return p.Spec.IPAddress != nil }):
 			return aboutResource(r, "spec.dependsOn", v1alpha1.ResourceReasonMissingDependency,
 				"a NetworkName must depend on an IPAddress of its group"), true
+		case r.Spec.GenericApplication != nil && r.Spec.GenericApplication.UseNetworkName &&
+			!s.reaches(r, func(p *v1alpha1.Resource) bool { return p.Spec.NetworkName != nil }):
+			return aboutResource(r, "spec.genericApplication.useNetworkName", v1alpha1.ResourceReasonMissingDependency,
+				"the process can have the network name of its group only if the resource depends on a NetworkName: name it in spec.dependsOn"), true
 		case r.Spec.FileShare != nil && !s.reaches(r, func(p *v1alpha1.Resource) bool { return below(r.Spec.FileShare.Path, mountPath(p)) }):
 			return aboutResource(r, "spec.fileShare.path", v1alpha1.ResourceReasonMissingDependency,
 				fmt.Sprintf("the share must depend on the disk of its group that is mounted at or above %s", r.Spec.FileShare.Path)), true

@@ -28,7 +28,7 @@ var (
 	shells      = []string{
 		"./pkg/heartbeat", "./pkg/reservation", "./pkg/resourcetype", "./pkg/monitor", "./pkg/guardian", "./pkg/watchdog", "./pkg/addressguard",
 		"./pkg/runstate", "./pkg/cgroup", "./pkg/nodeagent", "./pkg/witness", "./pkg/blockdev", "./pkg/bounded", "./pkg/localapi",
-		"./pkg/powerfence", "./pkg/filesystem", "./pkg/mesh", "./pkg/apiservers", "./pkg/systemd",
+		"./pkg/powerfence", "./pkg/dnsupdate", "./pkg/filesystem", "./pkg/mesh", "./pkg/apiservers", "./pkg/systemd",
 	}
 )
 

@@ -865,6 +865,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.DNSRegistration
   map:
     fields:
+    - name: required
+      type:
+        scalar: boolean
     - name: server
       type:
         scalar: string

@@ -11,14 +11,19 @@ import (
 //
 // DNSRegistration registers a name by dynamic update (RFC 2136).
 type DNSRegistrationApplyConfiguration struct {
-	// server is the DNS server's address or name, with an optional port.
+	// server is the address or name of the zone's primary DNS server, with an optional port (default 53): 192.0.2.1, [2001:db8::1]:5353,
+	// ns1.example.org.
 	Server *string `json:"server,omitempty"`
-	// zone that the name is in.
+	// zone that the name is in, such as example.org.
 	Zone *string `json:"zone,omitempty"`
 	// ttl of the records; default 30s.
 	TTL *v1.Duration `json:"ttl,omitempty"`
-	// tsigSecretRef names the Secret that signs the updates.
+	// tsigSecretRef names the Secret with the key (RFC 8945) that signs the updates. Its data keys: name of the key, secret in base64, and
+	// algorithm (default hmac-sha256). Agents need a Role that lets them get it.
 	TSIGSecretRef *LocalSecretReferenceApplyConfiguration `json:"tsigSecretRef,omitempty"`
+	// required makes the name wait for its registration before it is online, and fail when a thorough check (isAliveInterval) finds that it is
+	// not registered. By default DNS holds nothing up: trouble with it is the condition Registered.
+	Required *bool `json:"required,omitempty"`
 }
 
 // DNSRegistrationApplyConfiguration constructs a declarative configuration of the DNSRegistration type for use with
@@ -56,5 +61,13 @@ func (b *DNSRegistrationApplyConfiguration) WithTTL(value v1.Duration) *DNSRegis
 // If called multiple times, the TSIGSecretRef field is set to the value of the last call.
 func (b *DNSRegistrationApplyConfiguration) WithTSIGSecretRef(value *LocalSecretReferenceApplyConfiguration) *DNSRegistrationApplyConfiguration {
 	b.TSIGSecretRef = value
+	return b
+}
+
+// WithRequired sets the Required field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Required field is set to the value of the last call.
+func (b *DNSRegistrationApplyConfiguration) WithRequired(value bool) *DNSRegistrationApplyConfiguration {
+	b.Required = &value
 	return b
 }

@@ -19,8 +19,8 @@ type GenericApplicationApplyConfiguration struct {
 	Env []EnvVarApplyConfiguration `json:"env,omitempty"`
 	// workingDir of the process; default /.
 	WorkingDir *string `json:"workingDir,omitempty"`
-	// useNetworkName gives the process the network name that it depends on as its host name, and a /tmp and /run of its own. Resources of
-	// type NetworkName come later; until then it has no effect.
+	// useNetworkName gives the process the network name that it depends on as its host name, and a /tmp and /run of its own; exec checks run
+	// there, too. The resource has to depend on a NetworkName, directly or through others.
 	UseNetworkName *bool `json:"useNetworkName,omitempty"`
 	// stop says how the process is ended.
 	Stop *StopApplyConfiguration `json:"stop,omitempty"`

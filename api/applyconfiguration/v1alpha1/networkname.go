@@ -5,13 +5,14 @@ package v1alpha1
 // NetworkNameApplyConfiguration represents a declarative configuration of the NetworkName type for use
 // with apply.
 //
-// NetworkName is a name that clients use for the group's addresses. It depends on an IPAddress. Behaviour comes later.
+// NetworkName is a name that clients use for the group's addresses. It depends on an IPAddress, directly or through others, and is unique in
+// the cluster. A process with useNetworkName has it as its host name. Without dns and service it is that alone.
 type NetworkNameApplyConfiguration struct {
 	// name that clients use, one DNS label.
 	Name *string `json:"name,omitempty"`
-	// dns registers the name by dynamic update (RFC 2136).
+	// dns registers the name by dynamic update (RFC 2136): A and AAAA of the addresses, and PTR where the server has their reverse zone.
 	DNS *DNSRegistrationApplyConfiguration `json:"dns,omitempty"`
-	// service makes a Kubernetes Service and EndpointSlice for the name.
+	// service makes a Kubernetes Service without selector, and EndpointSlices with the addresses, which follow the owner.
 	Service *NameServiceApplyConfiguration `json:"service,omitempty"`
 }
 

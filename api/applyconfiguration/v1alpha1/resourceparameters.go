@@ -13,7 +13,7 @@ type ResourceParametersApplyConfiguration struct {
 	LoopbackDisk *LoopbackDiskApplyConfiguration `json:"loopbackDisk,omitempty"`
 	// ipAddress is an address that clients use.
 	IPAddress *IPAddressApplyConfiguration `json:"ipAddress,omitempty"`
-	// networkName is a name that clients use. Behaviour comes later.
+	// networkName is a name that clients use.
 	NetworkName *NetworkNameApplyConfiguration `json:"networkName,omitempty"`
 	// fileShare is an exported directory. Behaviour comes later.
 	FileShare *FileShareApplyConfiguration `json:"fileShare,omitempty"`

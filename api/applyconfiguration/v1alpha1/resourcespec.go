@@ -32,7 +32,8 @@ type ResourceSpecApplyConfiguration struct {
 	TimingApplyConfiguration `json:""`
 	// separateMonitor runs the resource's code (start, stop, health checks) in a process of its own on the host, of about 20 MB: a call that
 	// hangs is then killed with it, and harms nothing else. It takes effect when the resource is started next. Without it the code runs in the
-	// agent, until a call hangs: from then on it has a process, too. Not for disks, whose reservations are the agent's own.
+	// agent, until a call hangs: from then on it has a process, too. Not for disks, whose reservations are the agent's own, and without effect for network
+	// names, whose calls never wait.
 	SeparateMonitor *bool `json:"separateMonitor,omitempty"`
 	// checkpoints are files of the host that follow the resource. Behaviour comes later.
 	Checkpoints []CheckpointApplyConfiguration `json:"checkpoints,omitempty"`

@@ -113,9 +113,13 @@ func probeTCP(ctx context.Context, p *v1alpha1.TCPProbe) error {
 
 // probeExec runs a command in the application's cgroup, so that it ends with it.
 func probeExec(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.GenericApplication, probe *v1alpha1.ExecProbe) error {
-	cg, _, err := cgroupOf(inst)
+	cg, r, err := cgroupOf(inst)
 	if err != nil {
 		return err
+	}
+	argv, err := inVirtualServer(inst, p, &r, probe.Command)
+	if err != nil {
+		return fmt.Errorf("health check %s: %w", probe.Command[0], err)
 	}
 	dir, err := cg.Open()
 	if err != nil {
@@ -127,7 +131,7 @@ func probeExec(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.Gen
 		return err
 	}
 	var output limited
-	cmd := exec.CommandContext(ctx, probe.Command[0], probe.Command[1:]...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = env, p.WorkingDir, &output, &output
 	if cmd.Dir == "" {
 		cmd.Dir = "/"

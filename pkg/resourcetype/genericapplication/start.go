@@ -1,9 +1,11 @@
 package genericapplication
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -87,6 +89,26 @@ func command(inst *resourcetype.Instance, p *v1alpha1.GenericApplication) []stri
 	return append([]string{
 		"/usr/bin/unshare", "--mount", "--uts", "--propagation", "slave", "--", "/bin/sh", "-c", virtualServer, inst.NetworkName,
 	}, p.Command...)
+}
+
+// enter runs a command in the directory that is $0, as it is seen from inside.
+const enter = `cd "$0" && exec "$@"`
+
+// inVirtualServer is a command that runs where the main process is: it sees the same host name, /tmp and /run.
+func inVirtualServer(inst *resourcetype.Instance, p *v1alpha1.GenericApplication, r *record, argv []string) ([]string, error) {
+	if !p.UseNetworkName || inst.NetworkName == "" {
+		return argv, nil
+	}
+	if started, err := pidfd.StartTime(r.PID); r.PID == 0 || err != nil || started != r.StartTime {
+		return nil, errors.New("the process whose environment it needs is not there")
+	}
+	dir := p.WorkingDir
+	if dir == "" {
+		dir = "/"
+	}
+	return append([]string{
+		"/usr/bin/nsenter", "--target", strconv.Itoa(r.PID), "--mount", "--uts", "--", "/bin/sh", "-c", enter, dir,
+	}, argv...), nil
 }
 
 // environment is what the process sees of the cluster, then what the spec adds. Nothing is inherited from the agent.

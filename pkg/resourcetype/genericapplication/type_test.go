@@ -303,6 +303,21 @@ func TestNetworkName(t *testing.T) {
 	noCgroup(t, inst)
 }
 
+// TestNetworkNameOfChecks: a check sees what the process sees, also after a restart of the agent, and not what is on the host.
+func TestNetworkNameOfChecks(t *testing.T) {
+	check := `"useNetworkName":true,"workingDir":"/tmp","health":{"isAlive":{"exec":{"command":["/bin/sh","-c","test \"$(hostname)\" = sales && test -e /run/mine && test -e mine"]}}}`
+	app, inst := New(), instance(t, shell(`sleep 0.1; touch /tmp/mine /run/mine; exec sleep 1000`, check))
+	inst.NetworkName = "sales"
+	must(t, app.Online(t.Context(), inst))
+	must(t, New().Adopt(t.Context(), inst))
+	must(t, New().IsAlive(t.Context(), inst))
+	must(t, app.Offline(t.Context(), inst))
+	if err := app.IsAlive(t.Context(), inst); err == nil {
+		t.Error("what is offline is alive")
+	}
+	noCgroup(t, inst)
+}
+
 func TestCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))

@@ -102,9 +102,9 @@ func prefixOf(a *netlink.Addr) (netip.Prefix, bool) {
 	return netip.PrefixFrom(ip.Unmap(), bits), true
 }
 
-// isLocal reports whether the address is on any interface of this host. The kernel answers from its routes, however many addresses
+// IsLocal reports whether the address is on any interface of this host. The kernel answers from its routes, however many addresses
 // there are.
-func isLocal(ip netip.Addr) bool {
+func IsLocal(ip netip.Addr) bool {
 	routes, err := netlink.RouteGet(ip.AsSlice())
 	return err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL })
 }

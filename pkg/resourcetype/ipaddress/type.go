@@ -158,7 +158,7 @@ func (t *Type) waitUntilServed(ctx context.Context, ip netip.Addr) error {
 	ctx, cancel := context.WithTimeout(ctx, serveWait)
 	defer cancel()
 	for {
-		waiting, local := t.guard.State(ip) == addressguard.Waiting, isLocal(ip)
+		waiting, local := t.guard.State(ip) == addressguard.Waiting, IsLocal(ip)
 		if !waiting && local {
 			return nil
 		}
@@ -252,7 +252,7 @@ func (t *Type) LooksAlive(_ context.Context, inst *resourcetype.Instance) error 
 	if err := carrier(link); err != nil {
 		return err
 	}
-	if !isLocal(ip) {
+	if !IsLocal(ip) {
 		return fmt.Errorf("address %s is no longer on %s", ip, r.Interface)
 	}
 	if s := t.guard.State(ip); s != addressguard.Leased && s != addressguard.Waiting {

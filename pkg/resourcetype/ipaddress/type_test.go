@@ -133,8 +133,8 @@ func TestLife(t *testing.T) {
 			must(t, typ.Online(t.Context(), second))
 			must(t, typ.Offline(t.Context(), inst))
 			must(t, typ.Offline(t.Context(), inst))
-			if guard.State(ip) != addressguard.Unmanaged || isLocal(ip) {
-				t.Errorf("the address is still there: guard %q, local %v", guard.State(ip), isLocal(ip))
+			if guard.State(ip) != addressguard.Unmanaged || IsLocal(ip) {
+				t.Errorf("the address is still there: guard %q, local %v", guard.State(ip), IsLocal(ip))
 			}
 			must(t, typ.LooksAlive(t.Context(), second))
 			if typ.LooksAlive(t.Context(), inst) == nil || New(guard).Adopt(t.Context(), inst) == nil {
@@ -162,7 +162,7 @@ func TestConflict(t *testing.T) {
 				t.Errorf("Online() = %v, want a conflict with %v", err, p.PeerMAC)
 			}
 			ip := netip.MustParsePrefix(tc.address).Addr()
-			if guard.State(ip) != addressguard.Unmanaged || isLocal(ip) {
+			if guard.State(ip) != addressguard.Unmanaged || IsLocal(ip) {
 				t.Error("something of the address is left")
 			}
 		})
@@ -214,7 +214,7 @@ func TestRefused(t *testing.T) {
 			if found, err := find(ip); err != nil || len(found) > 0 || guard.State(ip) != addressguard.Unmanaged {
 				t.Errorf("left: %v, guard %q, %v", found, guard.State(ip), err)
 			}
-			if !isLocal(netip.MustParseAddr("10.9.0.1")) {
+			if !IsLocal(netip.MustParseAddr("10.9.0.1")) {
 				t.Error("the host's own address is gone")
 			}
 		})
