@@ -16,6 +16,7 @@ import (
 	"github.com/quorate/quorate/pkg/pidfd"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/resourcetype/outlog"
+	"github.com/quorate/quorate/pkg/resourcetype/probing"
 )
 
 // Name is the type's name in Resource.spec.type.
@@ -141,7 +142,7 @@ func (t *Type) ready(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	check := readiness(p.Health)
 	interval := settle
 	if check != nil {
-		interval = probeInterval(check)
+		interval = probing.Interval(check)
 	}
 	timer := time.NewTicker(interval)
 	defer timer.Stop()
