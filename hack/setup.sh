@@ -13,6 +13,9 @@ wanted=(
   "procps:/usr/bin/ps /bin/ps"
   "iputils-ping:/usr/bin/ping /bin/ping"
   "resource-agents:/usr/lib/ocf/resource.d/heartbeat/Dummy"
+  "containerd:/usr/bin/containerd"
+  "runc:/usr/sbin/runc /usr/bin/runc"
+  "busybox-static:/usr/bin/busybox" # what the tests' images are made of
   "fence-agents:/usr/sbin/fence_dummy"
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"

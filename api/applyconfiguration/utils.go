@@ -72,6 +72,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ClusterStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Container"):
 		return &apiv1alpha1.ContainerApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ContainerLimits"):
+		return &apiv1alpha1.ContainerLimitsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ContainerMount"):
 		return &apiv1alpha1.ContainerMountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Custom"):

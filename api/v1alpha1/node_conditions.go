@@ -64,6 +64,10 @@ const (
 	ProblemMissingTool = "MissingTool"
 	// ProblemMissingDevice: a device or file that a resource needs is not on the host.
 	ProblemMissingDevice = "MissingDevice"
+	// ProblemMissingImage: the image of a container is not on the host.
+	ProblemMissingImage = "MissingImage"
+	// ProblemContainerd: containerd does not answer, so no container can be started; those that run go on.
+	ProblemContainerd = "ContainerdNotUsable"
 	// ProblemMissingAddress: the host does not have an address that its Node names.
 	ProblemMissingAddress = "MissingAddress"
 	// ProblemNoAddressGuard: the kernel cannot silence addresses (O13).

@@ -18,6 +18,7 @@ import (
 	"github.com/quorate/quorate/pkg/guardian"
 	"github.com/quorate/quorate/pkg/nodeagent"
 	"github.com/quorate/quorate/pkg/resourcehost"
+	"github.com/quorate/quorate/pkg/resourcetype/container"
 	"github.com/quorate/quorate/pkg/runstate"
 	"github.com/quorate/quorate/pkg/version"
 	"github.com/quorate/quorate/pkg/watchdog"
@@ -27,7 +28,7 @@ const defaultRunDir = "/run/quorate"
 
 // hostFlags are those that the agent and its guardian share.
 type hostFlags struct {
-	runDir, cgroupRoot, level, sysRqTrigger string
+	runDir, cgroupRoot, level, sysRqTrigger, containerd string
 }
 
 func (h *hostFlags) add(flags *pflag.FlagSet) {
@@ -35,6 +36,7 @@ func (h *hostFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&h.cgroupRoot, "cgroup-root", defaultCgroupRoot(), "control group (cgroup2) below which resources get theirs")
 	flags.StringVar(&h.sysRqTrigger, "sysrq-trigger", watchdog.SysRq,
 		"file through which a host that cannot stop its groups resets itself at once; empty: it only tells of it")
+	flags.StringVar(&h.containerd, "containerd-socket", container.DefaultSocket, "socket of the containerd that runs resources of type Container")
 	flags.StringVar(&h.level, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -66,6 +68,7 @@ func runCommand() *cobra.Command {
 				return err
 			}
 			opts.RunDir, opts.CgroupRoot, opts.SysRqTrigger = host.runDir, host.cgroupRoot, host.sysRqTrigger
+			opts.ContainerdSocket = host.containerd
 			opts.Log = log.WithValues("node", opts.Node)
 			return nodeagent.Run(cmd.Context(), opts)
 		},
@@ -99,7 +102,7 @@ func guardianCommand() *cobra.Command {
 				log.Info("Addresses are only removed, not silenced")
 			}
 			err = guardian.Run(cmd.Context(), guardian.Options{
-				RunDir: host.runDir, CgroupRoot: host.cgroupRoot, Types: nodeagent.Types(guard), Log: log,
+				RunDir: host.runDir, CgroupRoot: host.cgroupRoot, Types: nodeagent.Types(guard, host.containerd), Log: log,
 				Stuck: nodeagent.Stuck(watchdog.Host{Trigger: host.sysRqTrigger}, log),
 			})
 			if errors.Is(err, guardian.ErrRunning) {
@@ -135,7 +138,7 @@ func monitorCommand() *cobra.Command {
 			if err != nil {
 				log.Info("Addresses are only removed, not silenced")
 			}
-			return resourcehost.Serve(cmd.Context(), conn, nodeagent.Types(guard), log)
+			return resourcehost.Serve(cmd.Context(), conn, nodeagent.Types(guard, host.containerd), log)
 		},
 	}
 	host.add(cmd.Flags())

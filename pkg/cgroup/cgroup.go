@@ -88,6 +88,14 @@ func (c *Cgroup) Open() (*os.File, error) {
 	return f, nil
 }
 
+// Add moves a process into the control group, which must exist. What the process has started before stays where it is.
+func (c *Cgroup) Add(pid int) error {
+	if err := c.set("cgroup.procs", strconv.Itoa(pid)); err != nil {
+		return fmt.Errorf("moving process %d into the cgroup: %w", pid, err)
+	}
+	return nil
+}
+
 // Populated reports whether any process lives in the control group or below. One that does not exist has none.
 func (c *Cgroup) Populated() (bool, error) {
 	raw, err := os.ReadFile(filepath.Join(c.path, "cgroup.events"))

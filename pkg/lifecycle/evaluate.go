@@ -154,7 +154,7 @@ func (m *Machine) prove(r *resource) (proven bool, again int64) {
 // protected reports whether the resource uses a fenced disk or a guarded address of its group, so that its old instance, if it
 // still runs, harms nobody (rule O13).
 func (m *Machine) protected(r *resource) bool {
-	if r.spec.Kind != KindProcess {
+	if r.spec.Kind != KindProcess || r.spec.Exposed {
 		return false
 	}
 	return slices.ContainsFunc(r.spec.DependsOn, func(d Dependency) bool {

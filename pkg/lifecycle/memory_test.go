@@ -172,6 +172,8 @@ func TestProtected(t *testing.T) {
 	unguarded.GuardsAddresses = nil
 	off := res("disk", KindDisk)
 	off.Online = false
+	exposed := res("app", KindProcess, On("disk"), On("ip"))
+	exposed.Exposed = true
 	for what, c := range map[string]struct {
 		facts Facts
 		specs []Resource
@@ -184,6 +186,7 @@ func TestProtected(t *testing.T) {
 		"nothing":                      {guarded, []Resource{res("app", KindProcess)}, nil},
 		"a dependency on nothing":      {guarded, []Resource{res("app", KindProcess, Dependency{})}, nil},
 		"one of two":                   {guarded, []Resource{res("ip", KindAddress), res("x", KindProcess), res("app", KindProcess, Dependency{AnyOf: []string{"ip", "x"}})}, []string{"ip"}},
+		"what reaches clients itself":  {guarded, []Resource{res("disk", KindDisk), res("ip", KindAddress), exposed, res("web", KindProcess, On("app"))}, []string{"disk", "ip"}},
 		"a disk that nobody holds":     {guarded, []Resource{off, res("ip", KindAddress)}, []string{"ip"}},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -83,6 +83,8 @@ type Resource struct {
 	Kind Kind   `json:"kind"`
 	// Device orders the disks of a group (rule O12); only disks have one.
 	Device string `json:"device,omitempty"`
+	// Exposed is a process that reaches clients by itself: it needs a proof of its own, whatever is fenced beneath it (rule O13).
+	Exposed bool `json:"exposed,omitempty"`
 	// Online is spec.desiredState.
 	Online    bool         `json:"online"`
 	DependsOn []Dependency `json:"dependsOn,omitempty"`

@@ -124,5 +124,6 @@ func instanceOf(record *runstate.Resource) *resourcetype.Instance {
 		NodeName: record.NodeName, Node: record.Node, Generation: record.Generation, Epoch: record.Epoch,
 		Spec: record.Spec, Data: append(json.RawMessage(nil), record.Data...),
 		Networks: record.Networks, NetworkName: record.NetworkName, Addresses: record.Addresses,
+		Disks: record.Disks,
 	}
 }

@@ -66,7 +66,7 @@ func (g *group) translate(d GroupDesired) (lifecycle.Desired, error) {
 		case resourcetype.KindAddress:
 			spec.Kind = lifecycle.KindAddress
 		case resourcetype.KindProcess:
-			spec.Kind = lifecycle.KindProcess
+			spec.Kind, spec.Exposed = lifecycle.KindProcess, types.Exposed(r.Type, r.Spec)
 		}
 		if spec.Fingerprint, err = fingerprint(r); err != nil {
 			return wants, err
@@ -108,6 +108,7 @@ func (g *group) renewRecord(uid string, op lifecycle.Op) {
 	r.record.Resource, r.record.Group, r.record.Type = d.Resource, g.id, d.Type
 	r.record.FailToken = d.FailToken
 	r.record.Spec, r.record.Networks, r.record.NetworkName, r.record.Addresses = d.Spec, g.desired.Networks, d.NetworkName, d.Addresses
+	r.record.Disks = d.Disks
 	r.record.DependsOn = nil
 	for _, dependency := range d.DependsOn {
 		for _, other := range g.desired.Resources {

@@ -82,6 +82,8 @@ type ResourceDesired struct {
 	NetworkName string `json:"networkName,omitempty"`
 	// Addresses of a NetworkName; see resourcetype.Instance.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// Disks that the Spec names; see resourcetype.Instance.
+	Disks map[string]string `json:"disks,omitempty"`
 }
 
 // GroupReport is what the agent tells of a group; times are durations since boot, see lifecycle.Report.

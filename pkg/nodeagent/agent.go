@@ -39,8 +39,10 @@ type Options struct {
 	MetricsAddress string
 	// SysRqTrigger is where a reset of this host is ordered, /proc/sysrq-trigger; empty: the host never resets itself.
 	SysRqTrigger string
-	Version      string
-	Log          logr.Logger
+	// ContainerdSocket is where the host's containerd listens; empty: container.DefaultSocket.
+	ContainerdSocket string
+	Version          string
+	Log              logr.Logger
 }
 
 // agent is the wiring of one host.
@@ -213,7 +215,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		a.keeper.fencer, a.powerFencer.run, a.clearer.run, a.nameKeys.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
-			settings: a.enrolment.current, problems: a.problems, guards: a.guards,
+			containerd: a.opts.ContainerdSocket, settings: a.enrolment.current, problems: a.problems, guards: a.guards,
 		}).run,
 	} {
 		loops.Go(func() { loop(ctx) })
@@ -245,13 +247,13 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	if noGuard != nil {
 		a.problems.one(v1alpha1.ProblemNoAddressGuard, "", "other nodes wait longer for this host's addresses: "+noGuard.Error())
 	}
-	a.types = Types(a.guard)
+	a.types = Types(a.guard, a.opts.ContainerdSocket)
 	a.clearer.types = a.types
 	if err := a.startNames(ctx); err != nil {
 		return err
 	}
 	options := monitor.Options{
-		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
+		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.opts.ContainerdSocket, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
 		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),
 	}
 	if s := a.enrolment.current(); s != nil {

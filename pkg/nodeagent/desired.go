@@ -125,7 +125,7 @@ func resourceOf(r *v1alpha1.Resource, s *surroundings) (monitor.ResourceDesired,
 		Type:     string(r.Spec.Type), Spec: spec,
 		Online: r.Spec.DesiredState != v1alpha1.DesiredOffline && r.DeletionTimestamp == nil,
 		Timing: snapshot.Timing(r, s.cluster), NetworkName: networkNameOf(r, s.resources),
-		FailToken: failTokenOf(r, s.node),
+		FailToken: failTokenOf(r, s.node), Disks: diskPathsOf(r, s.resources),
 	}
 	if r.Spec.NetworkName != nil {
 		out.Addresses = snapshot.AddressesOf(r, s.resources)
@@ -154,6 +154,26 @@ func failTokenOf(r *v1alpha1.Resource, node *v1alpha1.Node) string {
 		return ""
 	}
 	return token
+}
+
+// diskPathsOf are the mount points of the group's disks that a resource's parameters name, by the disks' names. One that is not there, or is
+// not mounted, has none.
+func diskPathsOf(r *v1alpha1.Resource, all []*v1alpha1.Resource) map[string]string {
+	if r.Spec.Container == nil {
+		return nil
+	}
+	var disks map[string]string
+	for _, m := range r.Spec.Container.Mounts {
+		for _, other := range all {
+			if path := snapshot.MountPath(other); m.Disk != "" && other.Name == m.Disk && path != "" {
+				if disks == nil {
+					disks = map[string]string{}
+				}
+				disks[m.Disk] = path
+			}
+		}
+	}
+	return disks
 }
 
 // networkNameOf is the name of the virtual server that a resource belongs to: that of a NetworkName which it depends on, directly

@@ -120,6 +120,25 @@ func TestUnaccepted(t *testing.T) {
 	}
 }
 
+func TestDiskPaths(t *testing.T) {
+	named := func(name string) *v1alpha1.Resource {
+		return &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
+	data, raw, box := named("data"), named("raw"), named("box")
+	data.Spec.LoopbackDisk = &v1alpha1.LoopbackDisk{MountPath: "/srv/data"}
+	raw.Spec.PhysicalDisk = &v1alpha1.PhysicalDisk{Device: "/dev/sdx"}
+	box.Spec.Container = &v1alpha1.Container{Mounts: []v1alpha1.ContainerMount{
+		{Disk: "data", Path: "/a"}, {Disk: "raw", Path: "/b"}, {Disk: "other", Path: "/c"}, {HostPath: "/opt/x", Path: "/d"},
+	}}
+	all := []*v1alpha1.Resource{data, raw, box}
+	if got := diskPathsOf(box, all); len(got) != 1 || got["data"] != "/srv/data" {
+		t.Errorf("the container's disks are %v", got)
+	}
+	if got := diskPathsOf(data, all); got != nil {
+		t.Errorf("a disk's disks are %v", got)
+	}
+}
+
 func TestNetworkName(t *testing.T) {
 	resource := func(name string, dependsOn ...v1alpha1.Dependency) *v1alpha1.Resource {
 		r := &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Name: name}}

@@ -32,6 +32,7 @@ type guardianKeeper struct {
 	log                logr.Logger
 	runDir, cgroupRoot string
 	sysRqTrigger       string
+	containerd         string
 	settings           func() *Settings
 	problems           *problems
 	guards             *guards
@@ -106,7 +107,7 @@ func (g *guardianKeeper) start() error {
 	defer output.Close()
 	// Its life is not bound to the agent's: no context.
 	cmd := exec.CommandContext(context.Background(), self, "guardian", "--run-dir", g.runDir, "--cgroup-root", g.cgroupRoot,
-		"--sysrq-trigger", g.sysRqTrigger)
+		"--sysrq-trigger", g.sysRqTrigger, "--containerd-socket", g.containerd)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -235,6 +235,8 @@ func problemReason(reason string) string {
 		return v1alpha1.ProblemMissingTool
 	case resourcetype.ReasonDeviceMissing:
 		return v1alpha1.ProblemMissingDevice
+	case resourcetype.ReasonImageMissing:
+		return v1alpha1.ProblemMissingImage
 	default:
 		return reason
 	}

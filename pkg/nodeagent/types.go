@@ -12,6 +12,7 @@ import (
 	"github.com/quorate/quorate/pkg/addressguard"
 	"github.com/quorate/quorate/pkg/resourcehost"
 	"github.com/quorate/quorate/pkg/resourcetype"
+	"github.com/quorate/quorate/pkg/resourcetype/container"
 	"github.com/quorate/quorate/pkg/resourcetype/genericapplication"
 	"github.com/quorate/quorate/pkg/resourcetype/genericservice"
 	"github.com/quorate/quorate/pkg/resourcetype/ipaddress"
@@ -21,8 +22,8 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype/physicaldisk"
 )
 
-// Types are all resource types of this agent, the same for the agent and its guardian.
-func Types(guard addressguard.Guard) *resourcetype.Registry {
+// Types are all resource types of this agent, the same for the agent and its guardian. containerd is the socket of the host's containerd.
+func Types(guard addressguard.Guard, containerd string) *resourcetype.Registry {
 	r := resourcetype.NewRegistry()
 	r.Register(string(v1alpha1.TypePhysicalDisk), physicaldisk.New())
 	r.Register(string(v1alpha1.TypeLoopbackDisk), loopbackdisk.New())
@@ -31,14 +32,16 @@ func Types(guard addressguard.Guard) *resourcetype.Registry {
 	r.Register(string(v1alpha1.TypeGenericApplication), genericapplication.New())
 	r.Register(string(v1alpha1.TypeGenericService), genericservice.New())
 	r.Register(string(v1alpha1.TypeOCF), ocf.New())
+	r.Register(string(v1alpha1.TypeContainer), container.New(containerd))
 	return r
 }
 
 // monitorHosts are the processes of resources that have one of their own: this binary again.
-func monitorHosts(runDir, cgroupRoot string, log logr.Logger) *resourcehost.Hosts {
+func monitorHosts(runDir, cgroupRoot, containerd string, log logr.Logger) *resourcehost.Hosts {
 	return resourcehost.New(func() *exec.Cmd {
 		// Its life is bound to this process's, by the kernel.
-		cmd := exec.CommandContext(context.Background(), "/proc/self/exe", "monitor", "--run-dir", runDir, "--cgroup-root", cgroupRoot)
+		cmd := exec.CommandContext(context.Background(), "/proc/self/exe", "monitor", "--run-dir", runDir, "--cgroup-root", cgroupRoot,
+			"--containerd-socket", containerd)
 		cmd.Args[0] = "quorate-agent" // as it is called; the file is this very version, whatever was installed since
 		cmd.Dir, cmd.Stderr = "/", os.Stderr
 		return cmd

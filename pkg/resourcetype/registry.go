@@ -1,6 +1,7 @@
 package resourcetype
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,6 +45,12 @@ func (r *Registry) Get(name string) (Type, error) {
 		return nil, fmt.Errorf("this agent has no resource type %q; it has %v", name, r.Names())
 	}
 	return t, nil
+}
+
+// Exposed reports whether a resource of a type reaches clients whatever is fenced beneath it; see Exposer.
+func (r *Registry) Exposed(name string, spec json.RawMessage) bool {
+	e, ok := r.types[name].(Exposer)
+	return ok && e.Exposed(spec)
 }
 
 // Names returns the names of all types, sorted.

@@ -85,7 +85,7 @@ type Resident interface {
 // Checker is a Type that can tell before it is used whether this host has what it needs.
 type Checker interface {
 	// Check returns what is missing for the spec (a v1alpha1.ResourceSpec as JSON; nil asks for what every resource of the type
-	// needs). It changes nothing.
+	// needs). It changes nothing that runs; what a resource will need may begin to be fetched.
 	Check(ctx context.Context, spec json.RawMessage) []Problem
 }
 
@@ -97,6 +97,13 @@ type Identity struct {
 }
 
 func (i Identity) String() string { return i.Namespace + "/" + i.Name }
+
+// Exposer is a Type some of whose resources reach clients by a way that no fence on what they use would close, such as an address of
+// their own that the kernel does not silence: they need their own proof that the old owner is harmless (rule O13).
+type Exposer interface {
+	// Exposed reads the Spec only.
+	Exposed(spec json.RawMessage) bool
+}
 
 // NetworkInfo is a network of the cluster, as far as an address needs to know it.
 type NetworkInfo struct {
@@ -135,6 +142,8 @@ type Instance struct {
 	// Addresses are those of the IPAddress resources that a NetworkName depends on, directly or through others, sorted; empty for other
 	// types. With alternatives (anyOf) some of them may be offline.
 	Addresses []netip.Addr
+	// Disks are the mount points of those disks of the group that the Spec names, by the names of their Resources.
+	Disks map[string]string
 	// CgroupRoot is the cgroup below which the resource's own are made; RunDir is where its logs and sockets go (/run/quorate).
 	CgroupRoot string
 	RunDir     string
@@ -163,6 +172,7 @@ const (
 	// ReasonNameNotRegistered: a name that is online is not in DNS as it should be; ReasonNameNotRemoved: one that is offline still is.
 	ReasonNameNotRegistered = v1alpha1.ProblemNameNotRegistered
 	ReasonNameNotRemoved    = v1alpha1.ProblemNameNotRemoved
+	ReasonImageMissing      = "ImageMissing"
 )
 
 // Problem is something that this host lacks for a resource or a type.

@@ -36,8 +36,9 @@ type Resource struct {
 	Networks    map[string]resourcetype.NetworkInfo `json:"networks,omitempty"`
 	NetworkName string                              `json:"networkName,omitempty"`
 	// FailToken is the simulated failure that was acted on last, or that was there when it was started.
-	FailToken string       `json:"failToken,omitempty"`
-	Addresses []netip.Addr `json:"addresses,omitempty"`
+	FailToken string            `json:"failToken,omitempty"`
+	Addresses []netip.Addr      `json:"addresses,omitempty"`
+	Disks     map[string]string `json:"disks,omitempty"`
 	// DependsOn are the UIDs of the resources that it uses, for the order in which all is stopped.
 	DependsOn []string `json:"dependsOn,omitempty"`
 	// Machine is where its lifecycle stood; the phase in it is the intent.

@@ -18,6 +18,17 @@ func Disk(r *v1alpha1.Resource) string {
 	return ""
 }
 
+// MountPath is where a disk resource is mounted; empty for other types, and for a disk that is not mounted.
+func MountPath(r *v1alpha1.Resource) string {
+	switch {
+	case r.Spec.PhysicalDisk != nil:
+		return r.Spec.PhysicalDisk.MountPath
+	case r.Spec.LoopbackDisk != nil:
+		return r.Spec.LoopbackDisk.MountPath
+	}
+	return ""
+}
+
 func disksOf(resources []*v1alpha1.Resource) []string {
 	var disks []string
 	for _, r := range resources {

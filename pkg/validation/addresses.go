@@ -23,8 +23,11 @@ func addressOf(r *v1alpha1.Resource) (network, address, field string, ok bool) {
 }
 
 func addressField(r *v1alpha1.Resource) string {
-	if r.Spec.IPAddress != nil {
+	switch {
+	case r.Spec.IPAddress != nil:
 		return "spec.ipAddress.address"
+	case r.Spec.Container != nil:
+		return "spec.container.address"
 	}
 	return "spec.networkLoadBalancer.clusterIP"
 }
@@ -91,6 +94,9 @@ func addressesTwice(s *scope) []Finding {
 	var found []Finding
 	for _, r := range users {
 		_, address, _, ok := addressOf(r)
+		if c := r.Spec.Container; c != nil && c.Address != "" {
+			address, ok = c.Address, true
+		}
 		prefix, err := netip.ParsePrefix(address)
 		if !ok || err != nil || s.groups[snapshot.GroupKeyOf(r)] == nil {
 			continue

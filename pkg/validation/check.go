@@ -37,6 +37,7 @@ var rules = []func(*scope) []Finding{
 	witnessTwice,        // one witness, two clusters
 	neverQuorate,        // votes that are never a majority
 	missingProviders,    // a name without an address, a share without a disk
+	containers,          // a container's disks that are not there, or not before it
 	unknownTimeZones,    // a failback window nobody can compute
 	withoutEffect,       // settings that the mode has no use for: a warning
 	neverFits,           // more than any node has: a warning

@@ -91,7 +91,7 @@ func TestCheck(t *testing.T) {
 		"nothing wrong":            {spoil: func(*snapshot.Objects) {}},
 		"unknown cluster":          {spoil: func(o *snapshot.Objects) { o.Cluster = nil }, want: []string{"ResourceGroup demo/shop: spec.clusterName: there is no Cluster \"demo\"", "ResourceGroup demo/news"}},
 		"no such group":            {spoil: func(o *snapshot.Objects) { o.Resources[2].Spec.GroupName = "gone" }, want: []string{"Resource demo/shop-app: spec.groupName: there is no ResourceGroup \"gone\"", "Resource demo/shop-app: spec.dependsOn[0].name"}},
-		"type of a later version":  {spoil: func(o *snapshot.Objects) { o.Resources[2].Spec.Type = v1alpha1.TypeContainer }, want: []string{"Resource demo/shop-app: spec.type: this version does not run resources of type Container"}},
+		"type of a later version":  {spoil: func(o *snapshot.Objects) { o.Resources[2].Spec.Type = v1alpha1.TypeFileShare }, want: []string{"Resource demo/shop-app: spec.type: this version does not run resources of type FileShare"}},
 		"namespace not allowed":    {spoil: func(o *snapshot.Objects) { o.Cluster.Spec.AllowedResourceTypes[0].Namespaces = []string{"other"} }, want: []string{"shop-disk: spec.type", "shop-ip: spec.type", "shop-app: spec.type", "news-disk: spec.type", "news-ip: spec.type", "news-app: spec.type"}},
 		"device not allowed":       {spoil: func(o *snapshot.Objects) { o.Resources[0].Spec.LoopbackDisk.File = "/dev/sda" }, want: []string{"shop-disk: spec.loopbackDisk.file: /dev/sda is none of the devices"}},
 		"device hidden by dots":    {spoil: func(o *snapshot.Objects) { o.Resources[0].Spec.LoopbackDisk.File = "/array/../dev/sda" }, want: []string{"shop-disk: spec.loopbackDisk.file"}},

@@ -98,7 +98,7 @@ func missingProviders(s *scope) []Finding {
 			!s.reaches(r, func(p *v1alpha1.Resource) bool { return p.Spec.NetworkName != nil }):
 			return aboutResource(r, "spec.genericApplication.useNetworkName", v1alpha1.ResourceReasonMissingDependency,
 				"the process can have the network name of its group only if the resource depends on a NetworkName: name it in spec.dependsOn"), true
-		case r.Spec.FileShare != nil && !s.reaches(r, func(p *v1alpha1.Resource) bool { return below(r.Spec.FileShare.Path, mountPath(p)) }):
+		case r.Spec.FileShare != nil && !s.reaches(r, func(p *v1alpha1.Resource) bool { return below(r.Spec.FileShare.Path, snapshot.MountPath(p)) }):
 			return aboutResource(r, "spec.fileShare.path", v1alpha1.ResourceReasonMissingDependency,
 				fmt.Sprintf("the share must depend on the disk of its group that is mounted at or above %s", r.Spec.FileShare.Path)), true
 		}

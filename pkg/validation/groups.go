@@ -35,7 +35,8 @@ func missingGroup(s *scope) []Finding {
 
 // unsupported refuses what the API describes and this version does not do, so that nobody waits for it.
 func unsupported(s *scope) []Finding {
-	supported := []v1alpha1.ResourceType{v1alpha1.TypePhysicalDisk, v1alpha1.TypeLoopbackDisk, v1alpha1.TypeIPAddress, v1alpha1.TypeNetworkName, v1alpha1.TypeGenericApplication, v1alpha1.TypeGenericService, v1alpha1.TypeOCF}
+	supported := []v1alpha1.ResourceType{v1alpha1.TypePhysicalDisk, v1alpha1.TypeLoopbackDisk, v1alpha1.TypeIPAddress, v1alpha1.TypeNetworkName, v1alpha1.TypeGenericApplication, v1alpha1.TypeGenericService, v1alpha1.TypeOCF,
+		v1alpha1.TypeContainer}
 	return s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
 		return aboutResource(r, "spec.type", v1alpha1.ResourceReasonTypeNotSupported,
 			fmt.Sprintf("this version does not run resources of type %s", r.Spec.Type)), !slices.Contains(supported, r.Spec.Type)

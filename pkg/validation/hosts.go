@@ -36,29 +36,35 @@ func (s *scope) allowed(r *v1alpha1.Resource) (Finding, bool) {
 		return aboutResource(r, "spec.type", v1alpha1.ResourceReasonNotAllowed,
 			fmt.Sprintf("Cluster %s: spec.allowedResourceTypes does not allow %s in namespace %s", s.Name, r.Spec.Type, r.Namespace)), true
 	}
-	if slices.ContainsFunc(entries, func(e v1alpha1.AllowedResourceTypes) bool { return mountAllowed(r, e) && deviceAllowed(r, e) }) {
+	if slices.ContainsFunc(entries, func(e v1alpha1.AllowedResourceTypes) bool {
+		_, path := refused(hostPaths(r), e, mountAllowed)
+		_, device := refused(hostDevices(r), e, deviceAllowed)
+		return !path && !device
+	}) {
 		return Finding{}, false
 	}
-	if !slices.ContainsFunc(entries, func(e v1alpha1.AllowedResourceTypes) bool { return mountAllowed(r, e) }) {
-		return aboutResource(r, mountField(r), v1alpha1.ResourceReasonNotAllowed,
-			fmt.Sprintf("%s is below none of the mountRoots that Cluster %s allows namespace %s", mountPath(r), s.Name, r.Namespace)), true
+	if part, bad := refusedByAll(entries, hostPaths(r), mountAllowed); bad {
+		return aboutResource(r, part.field, v1alpha1.ResourceReasonNotAllowed,
+			fmt.Sprintf("%s is below none of the mountRoots that Cluster %s allows namespace %s", part.path, s.Name, r.Namespace)), true
 	}
-	return aboutResource(r, diskField(r), v1alpha1.ResourceReasonNotAllowed,
-		fmt.Sprintf("%s is none of the devices that Cluster %s allows namespace %s", snapshot.Disk(r), s.Name, r.Namespace)), true
+	part, bad := refusedByAll(entries, hostDevices(r), deviceAllowed)
+	if !bad { // each is allowed somewhere, but no entry allows them together
+		part = append(hostDevices(r), hostPaths(r)...)[0]
+	}
+	return aboutResource(r, part.field, v1alpha1.ResourceReasonNotAllowed,
+		fmt.Sprintf("%s is none of the devices that Cluster %s allows namespace %s", part.path, s.Name, r.Namespace)), true
 }
 
 func listed(list []string, value string) bool {
 	return slices.Contains(list, "*") || slices.Contains(list, value)
 }
 
-func mountAllowed(r *v1alpha1.Resource, e v1alpha1.AllowedResourceTypes) bool {
-	mount := mountPath(r)
-	return mount == "" || slices.ContainsFunc(e.MountRoots, func(root string) bool { return below(mount, root) && path.Clean(mount) != path.Clean(root) })
+func mountAllowed(mount string, e v1alpha1.AllowedResourceTypes) bool {
+	return slices.ContainsFunc(e.MountRoots, func(root string) bool { return below(mount, root) && path.Clean(mount) != path.Clean(root) })
 }
 
-func deviceAllowed(r *v1alpha1.Resource, e v1alpha1.AllowedResourceTypes) bool {
-	device := snapshot.Disk(r)
-	return device == "" || slices.ContainsFunc(e.Devices, func(pattern string) bool {
+func deviceAllowed(device string, e v1alpha1.AllowedResourceTypes) bool {
+	return slices.ContainsFunc(e.Devices, func(pattern string) bool {
 		matches, err := path.Match(pattern, path.Clean(device))
 		return err == nil && matches
 	})
@@ -71,16 +77,6 @@ func below(p, root string) bool {
 	}
 	p, root = path.Clean(p), path.Clean(root)
 	return p == root || root == "/" || strings.HasPrefix(p, root+"/")
-}
-
-func mountPath(r *v1alpha1.Resource) string {
-	switch {
-	case r.Spec.PhysicalDisk != nil:
-		return r.Spec.PhysicalDisk.MountPath
-	case r.Spec.LoopbackDisk != nil:
-		return r.Spec.LoopbackDisk.MountPath
-	}
-	return ""
 }
 
 func mountField(r *v1alpha1.Resource) string {

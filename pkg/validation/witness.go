@@ -47,7 +47,7 @@ func (s *scope) diskIsWitness(w *v1alpha1.DiskWitness) []Finding {
 func (s *scope) shareInMount(w *v1alpha1.FileShareWitness) []Finding {
 	var found []Finding
 	for _, r := range s.Resources {
-		if s.groups[snapshot.GroupKeyOf(r)] == nil || !below(w.Path, mountPath(r)) {
+		if s.groups[snapshot.GroupKeyOf(r)] == nil || !below(w.Path, snapshot.MountPath(r)) {
 			continue
 		}
 		found = append(found, aboutQuorum(s.Quorum, "spec.witness.fileShare.path", v1alpha1.QuorumReasonWitnessInUse,

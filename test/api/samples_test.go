@@ -20,6 +20,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"demo":       {"samples/demo", "demo"},
 		"two nodes":  {"samples/two-node", "demo"},
 		"disk":       {"samples/disk.yaml", "files"},
+		"container":  {"samples/container.yaml", "stores"},
 		"fencing":    {"samples/fencing.yaml", ""},
 		"lease":      {"samples/lease-witness.yaml", ""},
 		"service":    {"samples/service.yaml", "web"},

@@ -781,6 +781,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: address
       type:
         scalar: string
+    - name: bridge
+      type:
+        scalar: string
     - name: clusterSupport
       type:
         scalar: boolean
@@ -810,6 +813,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: isAlive
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.Probe
+    - name: limits
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ContainerLimits
     - name: looksAlive
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.Probe
@@ -825,16 +831,35 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.ContainerNetwork
       default: Host
+    - name: pullPolicy
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ContainerPullPolicy
+      default: IfNotPresent
     - name: stop
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.Stop
     - name: useNetworkName
       type:
         scalar: boolean
+- name: com.github.quorate.quorate.api.v1alpha1.ContainerLimits
+  map:
+    fields:
+    - name: cpu
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: memory
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: processes
+      type:
+        scalar: numeric
 - name: com.github.quorate.quorate.api.v1alpha1.ContainerMount
   map:
     fields:
     - name: disk
+      type:
+        scalar: string
+    - name: hostPath
       type:
         scalar: string
     - name: path
@@ -847,6 +872,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.ContainerNetwork
+  scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.ContainerPullPolicy
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Custom
   map:

@@ -9,27 +9,34 @@ import (
 // ContainerApplyConfiguration represents a declarative configuration of the Container type for use
 // with apply.
 //
-// Container is a container that Quorate runs itself, outside Kubernetes. Behaviour comes later.
+// Container is a container that Quorate runs itself, with the host's containerd and outside Kubernetes.
 type ContainerApplyConfiguration struct {
-	// image to run; hosts must have it before.
+	// image to run, such as docker.io/library/postgres:17 or, better, with a digest (@sha256:...), which is the same image for ever.
 	Image *string `json:"image,omitempty"`
-	// command and arguments instead of the image's own.
+	// pullPolicy says when the image is fetched; IfNotPresent fetches it ahead on every possible owner.
+	PullPolicy *apiv1alpha1.ContainerPullPolicy `json:"pullPolicy,omitempty"`
+	// command and arguments instead of the image's own entry point and arguments.
 	Command []string `json:"command,omitempty"`
 	// env is the container's environment, beside the image's own.
 	Env []EnvVarApplyConfiguration `json:"env,omitempty"`
-	// mounts are the directories of the group's disks that the container sees.
+	// mounts are the directories that the container sees: of the group's disks, or of the host where the Cluster allows it.
 	Mounts []ContainerMountApplyConfiguration `json:"mounts,omitempty"`
 	// network that the container sees.
 	Network *apiv1alpha1.ContainerNetwork `json:"network,omitempty"`
 	// address with its prefix length of a Bridged container.
 	Address *string `json:"address,omitempty"`
-	// devices of the host that the container may use.
+	// bridge of the host to which a Bridged container is connected; default the one that has an address in the container's network.
+	Bridge *string `json:"bridge,omitempty"`
+	// limits of what the container may use of its host; no limit where empty.
+	Limits *ContainerLimitsApplyConfiguration `json:"limits,omitempty"`
+	// devices of the host that the container may use; the Cluster must allow them.
 	Devices []string `json:"devices,omitempty"`
-	// clusterSupport tells the container of its own life in the cluster (epoch, owner, coming moves) through a socket.
+	// clusterSupport tells the container of its own life in the cluster (epoch, owner, coming moves) through a socket. Behaviour comes
+	// later; it is refused until then.
 	ClusterSupport *bool `json:"clusterSupport,omitempty"`
 	// useNetworkName gives the container the group's network name as its host name.
 	UseNetworkName *bool `json:"useNetworkName,omitempty"`
-	// stop says how the container is ended.
+	// stop says how the container is ended; its signal's default is the image's own, else SIGTERM.
 	Stop *StopApplyConfiguration `json:"stop,omitempty"`
 	// looksAlive is the quick check, each looksAliveInterval.
 	LooksAlive *ProbeApplyConfiguration `json:"looksAlive,omitempty"`
@@ -48,6 +55,14 @@ func Container() *ContainerApplyConfiguration {
 // If called multiple times, the Image field is set to the value of the last call.
 func (b *ContainerApplyConfiguration) WithImage(value string) *ContainerApplyConfiguration {
 	b.Image = &value
+	return b
+}
+
+// WithPullPolicy sets the PullPolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PullPolicy field is set to the value of the last call.
+func (b *ContainerApplyConfiguration) WithPullPolicy(value apiv1alpha1.ContainerPullPolicy) *ContainerApplyConfiguration {
+	b.PullPolicy = &value
 	return b
 }
 
@@ -100,6 +115,22 @@ func (b *ContainerApplyConfiguration) WithNetwork(value apiv1alpha1.ContainerNet
 // If called multiple times, the Address field is set to the value of the last call.
 func (b *ContainerApplyConfiguration) WithAddress(value string) *ContainerApplyConfiguration {
 	b.Address = &value
+	return b
+}
+
+// WithBridge sets the Bridge field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Bridge field is set to the value of the last call.
+func (b *ContainerApplyConfiguration) WithBridge(value string) *ContainerApplyConfiguration {
+	b.Bridge = &value
+	return b
+}
+
+// WithLimits sets the Limits field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Limits field is set to the value of the last call.
+func (b *ContainerApplyConfiguration) WithLimits(value *ContainerLimitsApplyConfiguration) *ContainerApplyConfiguration {
+	b.Limits = value
 	return b
 }
 

@@ -5,11 +5,15 @@ package v1alpha1
 // ContainerMountApplyConfiguration represents a declarative configuration of the ContainerMount type for use
 // with apply.
 //
-// ContainerMount is a directory of a disk that a container sees.
+// ContainerMount is a directory that a container sees.
 type ContainerMountApplyConfiguration struct {
-	// disk is the name of a disk Resource of the group.
+	// disk is the name of a disk Resource of the group, on which the container depends.
 	Disk *string `json:"disk,omitempty"`
-	// subPath below the disk's mountPath; default its root.
+	// hostPath is a directory of the host itself, below one of the mountRoots that the Cluster allows. It is not shared between hosts, and
+	// nothing fences it.
+	HostPath *string `json:"hostPath,omitempty"`
+	// subPath below the disk's mountPath, or the hostPath; default its root. It is made if it is not there, and followed through no
+	// symbolic link.
 	SubPath *string `json:"subPath,omitempty"`
 	// path in the container, absolute.
 	Path *string `json:"path,omitempty"`
@@ -28,6 +32,14 @@ func ContainerMount() *ContainerMountApplyConfiguration {
 // If called multiple times, the Disk field is set to the value of the last call.
 func (b *ContainerMountApplyConfiguration) WithDisk(value string) *ContainerMountApplyConfiguration {
 	b.Disk = &value
+	return b
+}
+
+// WithHostPath sets the HostPath field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HostPath field is set to the value of the last call.
+func (b *ContainerMountApplyConfiguration) WithHostPath(value string) *ContainerMountApplyConfiguration {
+	b.HostPath = &value
 	return b
 }
 
