@@ -24,6 +24,9 @@ wanted=(
   "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
   # services for the cluster to run; none of these packages starts one by itself
   "apache2-bin:/usr/sbin/apache2"
+  "dnsmasq-base:/usr/sbin/dnsmasq"
+  "rsync:/usr/bin/rsync"
+  "busybox:/usr/bin/busybox" # a DHCP client
   "postgresql:/usr/lib/postgresql/*/bin/postgres"
   # the emulated guest: building it and running it
   "qemu-system-x86:/usr/bin/qemu-system-x86_64"

@@ -29,6 +29,25 @@ func TestHealthyClusterHasNoFinding(t *testing.T) {
 	}
 }
 
+// TestSameCommandTwice: two resources may have the same command; a process of it that is in neither's control group is still a stranger.
+func TestSameCommandTwice(t *testing.T) {
+	w := newWorld(t)
+	w.addGroup("twin", "/array/2", "/srv/quorate/twin", "10.0.0.102")
+	for _, r := range w.of("twin") {
+		if r.Spec.GenericApplication != nil {
+			r.Spec.GenericApplication.Command = []string{"/bin/web", "shop"}
+		}
+	}
+	w.place("twin", "b", 3)
+	w.pass(time.Minute)
+	w.nothing("two resources have the same command")
+	w.hosts["c"].Processes = []Process{{PID: 9, Name: "web", Command: CommandHash([]string{"/bin/web", "shop"})}}
+	w.pass(time.Minute)
+	if len(w.found) == 0 {
+		t.Error("a process that nobody has started through Quorate was not found")
+	}
+}
+
 // TestHealthyFailover: node a loses quorum and is a little slow to stop; b takes over, with every step seen by a look of its own.
 func TestHealthyFailover(t *testing.T) {
 	w := newWorld(t)

@@ -125,19 +125,27 @@ func (s *scene) left(g *groupScene, r *v1alpha1.Resource, h *Host, facts []strin
 }
 
 // processesOutside is S9 for what nobody started through Quorate: a process with a resource's very command, in no control group of
-// the resource.
+// the resource, nor of another one that has the same command.
 func processesOutside(s *scene) []suspicion {
+	commands := map[string]string{} // by the UID of the resource
+	for _, g := range s.groups {
+		for _, r := range g.resources {
+			if r.Spec.GenericApplication != nil {
+				commands[string(r.UID)] = CommandHash(r.Spec.GenericApplication.Command)
+			}
+		}
+	}
 	var all []suspicion
 	for _, g := range s.groups {
 		for _, r := range g.resources {
-			if r.Spec.GenericApplication == nil {
+			want, found := commands[string(r.UID)]
+			if !found {
 				continue
 			}
-			want := CommandHash(r.Spec.GenericApplication.Command)
 			for i := range s.Hosts {
 				h := &s.Hosts[i]
 				for _, p := range h.Processes {
-					if p.Command != want || p.Resource == string(r.UID) || h.Halted {
+					if p.Command != want || commands[p.Resource] == want || h.Halted {
 						continue
 					}
 					fact := fmt.Sprintf("process %d (%s) has the resource's command, outside of its control group", p.PID, p.Name)

@@ -138,12 +138,21 @@ func TestBetween(t *testing.T) {
 	}
 }
 
-// TestSamples: the samples that the documents use are free of mistakes.
+// TestSamples: the samples are free of mistakes: those of whole clusters, and those that are applied to the demo's.
 func TestSamples(t *testing.T) {
-	for _, dir := range []string{"demo", "two-node"} {
-		files, err := filepath.Glob(filepath.Join("../../config/samples", dir, "*.yaml"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: no samples: %v", dir, err)
+	for name, patterns := range map[string][]string{
+		"demo": {"demo/*.yaml"}, "two-node": {"two-node/*.yaml"}, "three-plus-one": {"three-plus-one/*.yaml"},
+		"added to the demo": {
+			"demo/*.yaml", "load-balanced.yaml", "postgresql-process.yaml", "postgresql-ocf.yaml", "licence-server.yaml", "dhcp.yaml", "file-sync.yaml",
+		},
+	} {
+		var files []string
+		for _, pattern := range patterns {
+			found, err := filepath.Glob(filepath.Join("../../config/samples", pattern))
+			if err != nil || len(found) == 0 {
+				t.Fatalf("%s: no samples %s: %v", name, pattern, err)
+			}
+			files = append(files, found...)
 		}
 		var sources []Source
 		for _, f := range files {
@@ -156,7 +165,7 @@ func TestSamples(t *testing.T) {
 		set, wrong := Read(sources, Options{})
 		errs, warnings := set.Check(set.Objects("demo", true))
 		if len(wrong)+len(errs)+len(warnings) > 0 {
-			t.Errorf("%s: %v %v %v", dir, wrong, errs, warnings)
+			t.Errorf("%s: %v %v %v", name, wrong, errs, warnings)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -25,8 +26,25 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"lease":      {"samples/lease-witness.yaml", ""},
 		"service":    {"samples/service.yaml", "web"},
 		"balanced":   {"samples/load-balanced.yaml", "demo"},
+		"3+1":        {"samples/three-plus-one", "demo"},
+		"licences":   {"samples/licence-server.yaml", "demo"},
+		"dhcp":       {"samples/dhcp.yaml", "demo"},
+		"file sync":  {"samples/file-sync.yaml", "demo"},
 		"pg process": {"samples/postgresql-process.yaml", "demo"},
 		"pg ocf":     {"samples/postgresql-ocf.yaml", "demo"},
+	}
+	named := map[string]bool{"samples/README.md": true}
+	for _, tc := range cases {
+		named[tc.path] = true
+	}
+	entries, err := os.ReadDir(config + "/samples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !named["samples/"+e.Name()] {
+			t.Errorf("config/samples/%s is not tested here", e.Name())
+		}
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	name := fmt.Sprintf("e2e-%d", os.Getpid())
-	theLab, err = lab.Up(ctx, lab.Options{Name: name, Hosts: len(hosts), BinDir: bin, Manifests: manifests}, func(p lab.Progress) {
+	theLab, err = lab.Up(ctx, lab.Options{Name: name, Hosts: len(hosts), Disks: 12, BinDir: bin, Manifests: manifests}, func(p lab.Progress) {
 		fmt.Fprintln(os.Stderr, p.Message)
 	})
 	if theLab != nil {
