@@ -44,7 +44,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, namespace string, keep func(*r
 	nodes := &node.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
 	clusters := &cluster.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now, NewID: newID}
 	quorum := &quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: now}
-	resources := &resource.Reconciler{Client: c, Inventory: reader, Recorder: recorder, Clock: now}
+	resources := &resource.Reconciler{Client: c, Inventory: reader, Services: mgr.GetClient(), Direct: mgr.GetAPIReader(), Recorder: recorder, Clock: now}
 	for name, setup := range map[string]func() error{
 		"resourcegroup": func() error { return groups.SetupWithManager(mgr, signs) },
 		"node":          func() error { return nodes.SetupWithManager(mgr, signs, showDelay) },

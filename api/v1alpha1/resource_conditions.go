@@ -2,6 +2,15 @@ package v1alpha1
 
 // Reasons of Resource conditions and of status.reason.
 const (
+	// ResourceConditionRegistered, of a network name with dns, is True while its owner tells of no trouble with DNS. False fails nothing.
+	ResourceConditionRegistered = "Registered"
+	// ResourceConditionPublished, of a network name with a service, is True when the Service and its EndpointSlices are as they should be.
+	ResourceConditionPublished = "Published"
+	// ResourceReasonRegistered and ResourceReasonPublished surface when there is no trouble.
+	ResourceReasonRegistered = "Registered"
+	ResourceReasonPublished  = "Published"
+	// ResourceReasonServiceConflict surfaces when somebody else has a Service or EndpointSlice of the name, or the API server refuses it.
+	ResourceReasonServiceConflict = "ServiceConflict"
 	// ResourceReasonGroupNotFound surfaces when the resource's group is not there.
 	ResourceReasonGroupNotFound = "GroupNotFound"
 	// ResourceReasonMissingDependency surfaces when a resource that this one depends on is not in the group.

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/discovery"
@@ -31,6 +34,7 @@ import (
 	"github.com/quorate/quorate/controllers"
 	"github.com/quorate/quorate/controllers/leadership"
 	"github.com/quorate/quorate/pkg/apiservers"
+	"github.com/quorate/quorate/pkg/nameservice"
 )
 
 // leaseName is the name of the Lease by which managers agree on a leader.
@@ -133,10 +137,13 @@ func waitForAPI(ctx context.Context, cfg *rest.Config) error {
 	}
 }
 
-// newScheme knows the kinds that a manager reads or writes: our own, Leases, and the Events of what nodes decided by themselves.
+// newScheme knows the kinds that a manager reads or writes: our own, Leases, the Events of what nodes decided by themselves, and the Services and
+// EndpointSlices of names.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		v1alpha1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("registering kinds: %w", err)
 		}
@@ -160,7 +167,12 @@ func newManager(cfg *rest.Config, opts Options, deposed func()) (ctrl.Manager, e
 		Scheme: scheme,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         map[client.Object]cache.ByObject{&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{opts.Namespace: {}}}},
+			ByObject: map[client.Object]cache.ByObject{
+				&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{opts.Namespace: {}}},
+				// Of all the Services of a cluster only those that are made for names.
+				&corev1.Service{}:            {Label: labels.SelectorFromSet(labels.Set{nameservice.ManagedByLabel: nameservice.ManagedBy})},
+				&discoveryv1.EndpointSlice{}: {Label: labels.SelectorFromSet(labels.Set{nameservice.ManagedByLabel: nameservice.ManagedBy})},
+			},
 		},
 		Metrics:                             metricsserver.Options{BindAddress: opts.MetricsAddress},
 		HealthProbeBindAddress:              opts.ProbeAddress,

@@ -104,7 +104,7 @@ func (w *World) NewManager() {
 		&node.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
 		&cluster.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock, NewID: newID},
 		&quorumconfig.Reconciler{Client: c, Inventory: reader, Clock: w.Clock},
-		&resource.Reconciler{Client: c, Inventory: reader, Recorder: w.Events, Clock: w.Clock},
+		&resource.Reconciler{Client: c, Inventory: reader, Services: w.cache, Direct: w.Env.Manager, Recorder: w.Events, Clock: w.Clock},
 	}
 }
 
@@ -118,6 +118,20 @@ func (w *World) counted() interceptor.Funcs {
 		return nil
 	}
 	return interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if err := count(); err != nil {
+				return err
+			}
+			defer w.cache.written(o)
+			return c.Create(ctx, o, opts...)
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			if err := count(); err != nil {
+				return err
+			}
+			defer w.cache.written(o)
+			return c.Delete(ctx, o, opts...)
+		},
 		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
 			if err := count(); err != nil {
 				return err

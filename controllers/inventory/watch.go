@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/nameservice"
 )
 
 // queue is the work queue of a controller.
@@ -79,6 +82,10 @@ func clustersOf(ctx context.Context, reader client.Reader, o client.Object) []st
 			return []string{Orphans}
 		}
 		return []string{group.Spec.ClusterName}
+	case *corev1.Service, *discoveryv1.EndpointSlice:
+		if cluster := object.GetLabels()[nameservice.ClusterLabel]; cluster != "" {
+			return []string{cluster}
+		}
 	}
 	return nil
 }

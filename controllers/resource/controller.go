@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
@@ -26,8 +28,12 @@ import (
 type Reconciler struct {
 	Client    client.Client
 	Inventory *inventory.Reader
-	Recorder  events.EventRecorder
-	Clock     clock.PassiveClock
+	// Services reads the Services and EndpointSlices that were made for names (nameservice.ManagedByLabel); nil: none are made.
+	Services client.Reader
+	// Direct asks the API server itself about one of them.
+	Direct   client.Reader
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
 }
 
 // SetupWithManager starts the reconciler with the manager.
@@ -39,6 +45,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, signs *inventory.Signs, 
 		Watches(&v1alpha1.Node{}, h).
 		Watches(&v1alpha1.ResourceGroup{}, h).
 		Watches(&v1alpha1.Resource{}, h).
+		Watches(&corev1.Service{}, h).
+		Watches(&discoveryv1.EndpointSlice{}, h).
 		WatchesRawSource(signs.Source()).
 		Complete(r)
 }
@@ -48,6 +56,8 @@ type round struct {
 	*snapshot.Objects
 	view     *model.View
 	groups   map[model.GroupKey]*v1alpha1.ResourceGroup
+	members  map[model.GroupKey][]*v1alpha1.Resource
+	made     *made
 	reports  map[string][]model.OwnerReport
 	findings *validation.Findings
 	now      time.Time
@@ -59,7 +69,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	existing, err := r.readMade(ctx, request.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	at := &round{
+		made: existing, members: o.ResourcesByGroup(),
 		Objects: o, view: o.View(), groups: make(map[model.GroupKey]*v1alpha1.ResourceGroup, len(o.Groups)),
 		reports: snapshot.Reports(o.Nodes), findings: validation.Check(o), now: r.Clock.Now(),
 	}
@@ -77,6 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		}
 		errs = append(errs, err)
 	}
+	errs = append(errs, r.sweep(ctx, at))
 	if err := errors.Join(errs...); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -97,8 +113,16 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 	if err != nil {
 		return 0, err
 	}
+	conflict, err := r.serve(ctx, at, res)
+	if err != nil {
+		return 0, err
+	}
+	if conflict != "" && wait == 0 {
+		wait = conflictRetry
+	}
 	facts := &status.ResourceFacts{
 		Resource: res, Group: group, View: at.view, Findings: at.findings.OfResource(res.Namespace, res.Name), Now: at.now,
+		Owner: at.Node(res.Status.Node), Conflict: conflict,
 	}
 	if res, err = r.sumUp(ctx, facts); err != nil {
 		return 0, err

@@ -20,6 +20,10 @@ type ResourceFacts struct {
 	View *model.View
 	// Findings are what validation has to say of the resource.
 	Findings []validation.Finding
+	// Owner is the node that says the status; nil when there is none.
+	Owner *v1alpha1.Node
+	// Conflict says why the Service of a name is not as it should be; empty when it is.
+	Conflict string
 	Now      time.Time
 }
 
@@ -42,6 +46,7 @@ func ResourceConditions(f *ResourceFacts) []metav1.Condition {
 		status, reason, message = metav1.ConditionFalse, found.Reason, found.Text()
 	}
 	set.set(v1alpha1.ConditionReady, status, reason, message)
+	nameConditions(f, set)
 	return list
 }
 
