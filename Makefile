@@ -95,7 +95,7 @@ fuzz: ## Fuzz every parser of outside data for a while each (FUZZTIME=30s).
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: bench-policy bench-quorum bench-failover bench-autonomy ## Every measurement, with the rivals' figures beside ours.
+bench: bench-policy bench-quorum bench-failover bench-autonomy bench-resources ## Every measurement, with the rivals' figures beside ours.
 
 .PHONY: bench-failover
 bench-failover: build controlplane ## Time failovers, moves and restarts in the lab, by phase (N=5 repetitions).
@@ -104,6 +104,10 @@ bench-failover: build controlplane ## Time failovers, moves and restarts in the 
 .PHONY: bench-autonomy
 bench-autonomy: build controlplane ## Time the death of a host that has a part of the control plane, or while there is none (N=5).
 	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --autonomy --repetitions $(N)
+
+.PHONY: bench-resources
+bench-resources: build controlplane ## Time and weigh many groups: 200 of 3 resources on one host, and the death of a host with 1,000.
+	@$(SUDO) QUORATE_BIN=$(BIN) KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS) $(BIN)/quorate-lab bench --resources
 
 .PHONY: bench-quorum
 bench-quorum: build controlplane ## Time view agreement, heartbeats of 3, 16 and 64 nodes, and two hosts with a disk witness (N=5).

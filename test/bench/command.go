@@ -11,7 +11,7 @@ import (
 // Command is `quorate-lab bench`.
 func Command() *cobra.Command {
 	options := Options{Up: lab.Options{BinDir: os.Getenv("QUORATE_BIN")}}
-	twoNodes, autonomy := false, false
+	twoNodes, autonomy, resources := false, false, false
 	command := &cobra.Command{
 		Use:   "bench",
 		Short: "Time failovers, moves and restarts as a client feels them",
@@ -24,6 +24,9 @@ func Command() *cobra.Command {
 			}
 			if autonomy {
 				return Autonomy(c.Context(), options)
+			}
+			if resources {
+				return Resources(c.Context(), options)
 			}
 			return Failover(c.Context(), options)
 		},
@@ -52,6 +55,7 @@ func Command() *cobra.Command {
 	flags.IntVar(&options.Repetitions, "repetitions", 5, "how often each thing is measured")
 	flags.BoolVar(&twoNodes, "two-nodes", false, "measure two hosts with a disk witness instead: power cuts, and a split in the middle")
 	flags.BoolVar(&autonomy, "autonomy", false, "measure hosts with the control plane on them instead: power cuts with and without API servers")
-	command.MarkFlagsMutuallyExclusive("two-nodes", "autonomy")
+	flags.BoolVar(&resources, "resources", false, "measure many groups instead: 200 on one host, at rest and from cold, and the death of a host with 1,000")
+	command.MarkFlagsMutuallyExclusive("two-nodes", "autonomy", "resources")
 	return command
 }
