@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Generates what follows from api/: deep copies, CRDs (config/crd/bases), apply configurations (api/applyconfiguration) and the
-# reference of the fields (docs/reference/api.md).
+# reference of the fields (docs/reference/api.md, and a page for each type of resource in docs/reference/types).
 # The result depends on nothing but the sources and the pinned controller-gen, so that `git diff` after a run shows drift.
 #
 # CONTROLLER_GEN names a controller-gen to use; by default the one that hack/tools pins is built into bin/.
@@ -32,5 +32,8 @@ gofmt -w api/applyconfiguration
 mkdir -p docs/reference
 go run ./hack/apidoc config/crd/bases >docs/reference/api.md.new
 mv docs/reference/api.md.new docs/reference/api.md
+rm -rf docs/reference/types
+mkdir docs/reference/types
+go run ./hack/apidoc config/crd/bases docs/reference/types
 
 hack/chart.sh

@@ -115,7 +115,7 @@ type ResourceSpec struct {
 
 // ResourceParameters is a union: exactly the member that is named for the type is set.
 type ResourceParameters struct {
-	// physicalDisk is a shared disk with persistent reservations. Behaviour comes later.
+	// physicalDisk is a shared disk with persistent reservations.
 	// +optional
 	PhysicalDisk *PhysicalDisk `json:"physicalDisk,omitempty"`
 	// loopbackDisk is a file that is used as a disk.
@@ -133,13 +133,13 @@ type ResourceParameters struct {
 	// genericApplication is a supervised process.
 	// +optional
 	GenericApplication *GenericApplication `json:"genericApplication,omitempty"`
-	// genericService is a systemd unit. Behaviour comes later.
+	// genericService is a systemd unit.
 	// +optional
 	GenericService *GenericService `json:"genericService,omitempty"`
-	// ocf is an Open Cluster Framework resource agent. Behaviour comes later.
+	// ocf is an Open Cluster Framework resource agent.
 	// +optional
 	OCF *OCF `json:"ocf,omitempty"`
-	// container is a container outside Kubernetes. Behaviour comes later.
+	// container is a container outside Kubernetes.
 	// +optional
 	Container *Container `json:"container,omitempty"`
 	// networkLoadBalancer shares an address among nodes. Behaviour comes later.

@@ -2,6 +2,7 @@
 // says.
 //
 //	go run ./hack/apidoc config/crd/bases > docs/reference/api.md
+//	go run ./hack/apidoc config/crd/bases docs/reference/types
 package main
 
 import (
@@ -19,9 +20,16 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: apidoc DIRECTORY-OF-CRDS")
+	if len(os.Args) != 2 && len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: apidoc DIRECTORY-OF-CRDS [DIRECTORY-FOR-A-PAGE-FOR-EACH-TYPE-OF-RESOURCE]")
 		os.Exit(2)
+	}
+	if len(os.Args) == 3 {
+		if err := typePages(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "apidoc:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	page, err := reference(os.Args[1])
 	if err != nil {

@@ -7,7 +7,7 @@ package v1alpha1
 //
 // ResourceParameters is a union: exactly the member that is named for the type is set.
 type ResourceParametersApplyConfiguration struct {
-	// physicalDisk is a shared disk with persistent reservations. Behaviour comes later.
+	// physicalDisk is a shared disk with persistent reservations.
 	PhysicalDisk *PhysicalDiskApplyConfiguration `json:"physicalDisk,omitempty"`
 	// loopbackDisk is a file that is used as a disk.
 	LoopbackDisk *LoopbackDiskApplyConfiguration `json:"loopbackDisk,omitempty"`
@@ -19,11 +19,11 @@ type ResourceParametersApplyConfiguration struct {
 	FileShare *FileShareApplyConfiguration `json:"fileShare,omitempty"`
 	// genericApplication is a supervised process.
 	GenericApplication *GenericApplicationApplyConfiguration `json:"genericApplication,omitempty"`
-	// genericService is a systemd unit. Behaviour comes later.
+	// genericService is a systemd unit.
 	GenericService *GenericServiceApplyConfiguration `json:"genericService,omitempty"`
-	// ocf is an Open Cluster Framework resource agent. Behaviour comes later.
+	// ocf is an Open Cluster Framework resource agent.
 	OCF *OCFApplyConfiguration `json:"ocf,omitempty"`
-	// container is a container outside Kubernetes. Behaviour comes later.
+	// container is a container outside Kubernetes.
 	Container *ContainerApplyConfiguration `json:"container,omitempty"`
 	// networkLoadBalancer shares an address among nodes. Behaviour comes later.
 	NetworkLoadBalancer *NetworkLoadBalancerApplyConfiguration `json:"networkLoadBalancer,omitempty"`

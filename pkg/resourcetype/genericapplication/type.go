@@ -50,7 +50,9 @@ type record struct {
 }
 
 func params(inst *resourcetype.Instance) (*v1alpha1.GenericApplication, error) {
-	var spec v1alpha1.ResourceSpec
+	var spec struct { // the rest of a ResourceSpec is read by others; this is read in each health check
+		GenericApplication *v1alpha1.GenericApplication `json:"genericApplication"`
+	}
 	if err := json.Unmarshal(inst.Spec, &spec); err != nil {
 		return nil, fmt.Errorf("reading the spec of %s: %w", inst.Resource, err)
 	}
@@ -221,9 +223,10 @@ func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error
 	return nil
 }
 
-// LooksAlive says that the process runs and that its quick check, if it has one, passes.
+// LooksAlive says that the process runs and that its quick check, if it has one, passes. That the process is still in its control group is left to
+// IsAlive: with hundreds of groups, reading it every few seconds was most of what the agent did at rest.
 func (t *Type) LooksAlive(ctx context.Context, inst *resourcetype.Instance) error {
-	return t.check(ctx, inst, func(h *v1alpha1.Health) *v1alpha1.Probe { return h.LooksAlive })
+	return t.check(ctx, inst, false, func(h *v1alpha1.Health) *v1alpha1.Probe { return h.LooksAlive })
 }
 
 // IsAlive says that the process runs and that its thorough check, if it has one, passes. It keeps the log from growing for ever.
@@ -231,15 +234,15 @@ func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
 	if err := outlog.Bound(outlog.Path(inst)); err != nil {
 		inst.Log.Info("Bounding the application's log", "resource", inst.Resource.String(), "reason", err.Error())
 	}
-	return t.check(ctx, inst, func(h *v1alpha1.Health) *v1alpha1.Probe { return h.IsAlive })
+	return t.check(ctx, inst, true, func(h *v1alpha1.Health) *v1alpha1.Probe { return h.IsAlive })
 }
 
-func (t *Type) check(ctx context.Context, inst *resourcetype.Instance, which func(*v1alpha1.Health) *v1alpha1.Probe) error {
+func (t *Type) check(ctx context.Context, inst *resourcetype.Instance, thorough bool, which func(*v1alpha1.Health) *v1alpha1.Probe) error {
 	p, err := params(inst)
 	if err != nil {
 		return err
 	}
-	if err := t.running(ctx, inst, p); err != nil {
+	if err := t.running(ctx, inst, p, thorough); err != nil {
 		return err
 	}
 	if p.Health == nil {
@@ -251,7 +254,7 @@ func (t *Type) check(ctx context.Context, inst *resourcetype.Instance, which fun
 	return nil
 }
 
-func (t *Type) running(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.GenericApplication) error {
+func (t *Type) running(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.GenericApplication, thorough bool) error {
 	cg, r, err := cgroupOf(inst)
 	if err != nil {
 		return err
@@ -261,6 +264,9 @@ func (t *Type) running(ctx context.Context, inst *resourcetype.Instance, p *v1al
 			return errors.New("the command has not finished")
 		}
 		return nil
+	}
+	if !thorough {
+		cg = nil
 	}
 	proc, err := openProcess(cg, r)
 	if err != nil {
@@ -280,7 +286,7 @@ func (t *Type) running(ctx context.Context, inst *resourcetype.Instance, p *v1al
 
 // Adopt takes over a process that runs, or a OneShot that has finished; its thorough check must pass once.
 func (t *Type) Adopt(ctx context.Context, inst *resourcetype.Instance) error {
-	return t.check(ctx, inst, readiness)
+	return t.check(ctx, inst, true, readiness)
 }
 
 // Watch sees the end of the main process at once. An error says that it is gone already.
