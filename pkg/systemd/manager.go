@@ -15,8 +15,9 @@ import (
 const Socket = "/run/systemd/private"
 
 const (
-	// patience is how long systemd may take to take a connection, or to answer one question.
-	patience = 3 * time.Second
+	// patience is how long systemd may take to take a connection, or to answer one question: it answers none while it reads its units again,
+	// which takes seconds where there are many.
+	patience = 15 * time.Second
 	// reconnect is how soon a broken connection is seen, and made again while something waits for it.
 	reconnect = 250 * time.Millisecond
 )
@@ -100,22 +101,17 @@ func (m *Manager) Unit(ctx context.Context, name string) (*Unit, error) {
 	})
 }
 
-// State is the part of Unit that changes as it runs, and cheaper.
+// State is the part of Unit that changes as it runs, all of it at one moment, and cheaper.
 func (m *Manager) State(ctx context.Context, name string) (State, error) {
 	return ask(ctx, m, name, func(ctx context.Context, conn *dbus.Conn) (State, error) {
-		var s State
-		for property, to := range map[string]func(any){
-			"ActiveState": func(v any) { s.Active, _ = v.(string) },
-			"SubState":    func(v any) { s.Sub, _ = v.(string) },
-			"Job":         func(v any) { s.Job = job(v) },
-		} {
-			p, err := conn.GetUnitPropertyContext(ctx, name, property)
-			if err != nil {
-				return s, err
-			}
-			to(p.Value.Value())
+		all, err := conn.ListUnitsByNamesContext(ctx, []string{name})
+		if err != nil {
+			return State{}, err
 		}
-		return s, nil
+		if len(all) != 1 {
+			return State{}, fmt.Errorf("systemd tells of %d units", len(all))
+		}
+		return State{Active: all[0].ActiveState, Sub: all[0].SubState, Job: all[0].JobId}, nil
 	})
 }
 

@@ -38,10 +38,10 @@ func (s *subject) environment() []string {
 
 // dropIn is what is changed about the unit while the cluster runs it. Restarts are the cluster's: it counts them, takes dependents down and
 // up, and moves the group; and what the guardian kills must stay down.
-func dropIn(environment []string) (string, error) {
+func (s *subject) dropIn() (string, error) {
 	var b strings.Builder
-	b.WriteString("# Written by Quorate while its cluster runs this unit.\n[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nRestartForceExitStatus=\n")
-	for _, e := range environment {
+	b.WriteString("# Written by Quorate while its cluster runs this unit.\n" + s.mark() + "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nRestartForceExitStatus=\n")
+	for _, e := range s.environment() {
 		quoted, err := quote(e)
 		if err != nil {
 			return "", err
@@ -49,6 +49,15 @@ func dropIn(environment []string) (string, error) {
 		b.WriteString("Environment=" + quoted + "\n")
 	}
 	return b.String(), nil
+}
+
+// mark is a line of the drop-in that tells whose it is.
+func (s *subject) mark() string { return "# Resource: " + s.inst.Resource.UID + "\n" }
+
+// wasOurs reports that the drop-in of an earlier start of this resource is there.
+func (s *subject) wasOurs() bool {
+	raw, err := os.ReadFile(s.dropInPath())
+	return err == nil && strings.Contains(string(raw), s.mark())
 }
 
 // quote makes one word of a value, on one line, from which systemd reads the value again (systemd.syntax(7), and % is for specifiers).
@@ -64,8 +73,7 @@ func quote(value string) (string, error) {
 
 // takeCharge writes the drop-in and sees to it that it is in force.
 func (s *subject) takeCharge(ctx context.Context) error {
-	env := s.environment()
-	content, err := dropIn(env)
+	content, err := s.dropIn()
 	if err != nil {
 		return fmt.Errorf("genericService.startParameters of %s: %w", s.inst.Resource, err)
 	}
@@ -81,7 +89,7 @@ func (s *subject) takeCharge(ctx context.Context) error {
 			return err
 		}
 		inForce := u.Restart == "no" && slices.Contains(u.DropIns, s.record.DropIn)
-		for _, e := range env {
+		for _, e := range s.environment() {
 			inForce = inForce && slices.Contains(u.Environment, e)
 		}
 		if inForce && (!u.Stale || reloaded) {

@@ -35,7 +35,8 @@ type fake struct {
 	result  string // of the next job, instead of starting anything
 	queued  bool   // the next start waits for something, for ever
 	slow    time.Duration
-	gone    bool // it does not answer
+	gone    bool          // it does not answer
+	late    time.Duration // it takes so long to see that a process has ended
 	main    *exec.Cmd
 	stops   bool // it was told to stop
 	starts  int
@@ -202,6 +203,11 @@ func (f *fake) end(cmd *exec.Cmd) {
 	err := cmd.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if late := f.late; late > 0 {
+		f.mu.Unlock()
+		time.Sleep(late)
+		f.mu.Lock()
+	}
 	if f.post != "" {
 		post := exec.Command("/bin/sh", "-c", f.post)
 		if dir, err := cgroup.At(f.cgroup()).Open(); err == nil {

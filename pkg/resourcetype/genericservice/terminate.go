@@ -13,62 +13,93 @@ import (
 )
 
 const (
-	// again is the pause between two looks at a unit that is being killed: what its ExecStopPost= starts is killed, too.
-	again = 5 * time.Millisecond
-	// quiet is how long nothing may have been started in the control group of a unit of which systemd says nothing.
-	quiet = 50 * time.Millisecond
-	// asking is how long systemd may take to say how the unit fares, when all that is known to be of it is dead.
-	asking = 500 * time.Millisecond
+	// again is the pause between two looks at a unit that is being killed, and so what its ExecStopPost= starts; it grows to rarely, so that
+	// the questions do not keep systemd from its work.
+	again, rarely = 5 * time.Millisecond, 100 * time.Millisecond
+	// asking is how long systemd may take to say how the unit fares, when all that is known to be of it is dead; it may be reading its units
+	// again. Where time is short, as the guardian's, it is a third of what is left.
+	asking = 10 * time.Second
 )
 
-// Terminate kills everything in the unit's control group, at once and without systemd's help, and sees that nothing is started in it any
-// more. That systemd does not start the unit again is the drop-in's doing, which was in force before the unit was started.
+// bounded bounds a question to systemd in the middle of a kill.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	patience := asking
+	if end, limited := ctx.Deadline(); limited {
+		patience = min(patience, time.Until(end)/3)
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
+// Terminate kills everything in the unit's control group, at once and without systemd's help, and sees that nothing runs in it any more. That
+// systemd does not start the unit again is the drop-in's doing, which was in force before the unit was started.
 func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error {
 	s, err := t.subject(inst)
 	if err != nil || !s.record.Begun {
 		return err
 	}
-	if err := s.end(ctx); err != nil {
+	told, err := s.end(ctx)
+	if err != nil {
 		return err
 	}
-	if err := s.remove(); err != nil {
-		return err
+	if told {
+		if err := s.remove(); err != nil {
+			return err
+		}
+		// A unit that has failed stays loaded, with the drop-in, until somebody says that it may be forgotten. This can wait for the next start.
+		asked, cancel := bounded(ctx)
+		defer cancel()
+		_ = s.units.ResetFailed(asked, s.unit)
 	}
-	// A unit that has failed stays loaded, with the drop-in, until somebody says that it may be forgotten. This can wait for the next start.
-	asked, cancel := context.WithTimeout(ctx, asking)
-	defer cancel()
-	_ = s.units.ResetFailed(asked, s.unit)
 	return s.forget()
 }
 
-// end kills until nothing of the unit is left, and systemd says so; or has said nothing, and nothing was started for a while.
-func (s *subject) end(ctx context.Context) error {
+// end kills until nothing of the unit is left and systemd says so (told), or does not answer.
+func (s *subject) end(ctx context.Context) (told bool, err error) {
 	own := cgroup.At(s.record.Cgroup)
-	for {
+	for pause := again; ; pause = min(2*pause, rarely) {
 		if err := own.KillProcesses(ctx); err != nil {
-			return fmt.Errorf("killing %s: %w", s.unit, err)
+			return false, fmt.Errorf("killing %s: %w", s.unit, err)
 		}
 		left, told, err := s.left(ctx)
-		if err != nil {
-			return fmt.Errorf("killing %s: %w", s.unit, err)
-		}
-		if left == "" {
-			return nil
-		}
-		if !told {
-			return s.staysQuiet(ctx, own)
+		switch {
+		case err != nil:
+			return told, fmt.Errorf("killing %s: %w", s.unit, err)
+		case !told:
+			return false, s.endAlone(ctx, own, left)
+		case left == "":
+			return true, nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("killing %s: %w: %s", s.unit, ctx.Err(), left)
-		case <-time.After(again):
+			return told, fmt.Errorf("killing %s: %w: %s", s.unit, ctx.Err(), left)
+		case <-time.After(pause):
 		}
 	}
+}
+
+// endAlone ends a unit while systemd does not answer, and may still act. Without its control group nothing more of the unit can be started:
+// systemd makes one only for a unit that starts, and the drop-in, which stays, keeps it from starting this one again. (Freezing the control group
+// would be simpler, and hang a systemd that starts something in it.)
+func (s *subject) endAlone(ctx context.Context, own *cgroup.Cgroup, why string) error {
+	s.inst.Log.Info("Ending a unit without systemd", "unit", s.unit, "reason", why)
+	for {
+		err := own.Kill(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("killing %s: %w", s.unit, err)
+		}
+	}
+	if !s.record.Started {
+		return fmt.Errorf("%s was being started, and may still be: %s", s.unit, why)
+	}
+	return nil
 }
 
 // left says what is left of the unit; told is whether systemd has said how it fares. What it is still to do is called off.
 func (s *subject) left(ctx context.Context) (what string, told bool, err error) {
-	asked, cancel := context.WithTimeout(ctx, asking)
+	asked, cancel := bounded(ctx)
 	defer cancel()
 	u, err := s.units.Unit(asked, s.unit)
 	if err != nil {
@@ -97,22 +128,4 @@ func (s *subject) left(ctx context.Context) (what string, told bool, err error) 
 		return "", true, err
 	}
 	return "something was started in its control group", true, nil
-}
-
-// staysQuiet sees that nothing is started in the control group for a while.
-func (s *subject) staysQuiet(ctx context.Context, own *cgroup.Cgroup) error {
-	for since := time.Now(); time.Since(since) < quiet && ctx.Err() == nil; time.Sleep(again) {
-		populated, err := own.Populated()
-		if err != nil {
-			return fmt.Errorf("killing %s: %w", s.unit, err)
-		}
-		if !populated {
-			continue
-		}
-		since = time.Now()
-		if err := own.KillProcesses(ctx); err != nil {
-			return fmt.Errorf("killing %s: %w", s.unit, err)
-		}
-	}
-	return nil
 }

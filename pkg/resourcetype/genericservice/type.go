@@ -53,6 +53,8 @@ type record struct {
 	Unit string `json:"unit,omitempty"`
 	// Cgroup is the unit's control group, by its whole path. It is known before the start.
 	Cgroup string `json:"cgroup,omitempty"`
+	// Started says that the start has come to its end: systemd will not begin it any more.
+	Started bool `json:"started,omitempty"`
 	// DropIn is the file that was written.
 	DropIn string `json:"dropIn,omitempty"`
 }
@@ -105,16 +107,22 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	if u.Runs() {
-		return fmt.Errorf("%s is %s on this host already, and was not started by this resource: systemctl stop %s", s.unit, u.Active, s.unit)
-	}
 	mount, err := s.mount(inst.CgroupRoot)
 	if err != nil {
 		return fmt.Errorf("the control group of %s is not known: %w", s.unit, err)
 	}
+	ours := s.wasOurs()
+	if u.Runs() && !ours {
+		return fmt.Errorf("%s is %s on this host already, and was not started by this resource: systemctl stop %s", s.unit, u.Active, s.unit)
+	}
 	s.record = record{Begun: true, Unit: s.unit, Cgroup: cgroupOf(mount, u), DropIn: s.dropInPath()}
 	if err := inst.Save(s.record); err != nil {
 		return err
+	}
+	if ours { // it was ended while systemd did not answer
+		if _, err := s.end(ctx); err != nil {
+			return fmt.Errorf("removing what is left of an earlier start: %w", err)
+		}
 	}
 	if err := s.start(ctx, mount); err != nil {
 		return errors.Join(err, t.Terminate(context.WithoutCancel(ctx), inst))
@@ -165,11 +173,8 @@ func (s *subject) start(ctx context.Context, mount string) error {
 	if err := started(u, result); err != nil {
 		return err
 	}
-	if now := cgroupOf(mount, u); now != s.record.Cgroup {
-		s.record.Cgroup = now
-		return s.inst.Save(s.record)
-	}
-	return nil
+	s.record.Started, s.record.Cgroup = true, cgroupOf(mount, u)
+	return s.inst.Save(s.record)
 }
 
 // started judges a unit after its start.
@@ -199,8 +204,12 @@ func ended(u *systemd.Unit) string {
 	return fmt.Sprintf("it is %s; journalctl -u %s has what it said", how, u.Name)
 }
 
-// progressInterval is well below the shortest pendingTimeout that makes sense.
-const progressInterval = 5 * time.Second
+const (
+	// progressInterval is well below the shortest pendingTimeout that makes sense.
+	progressInterval = 5 * time.Second
+	// lookPause keeps the looks at a unit that changes often from keeping systemd from its work.
+	lookPause = 200 * time.Millisecond
+)
 
 // follow reports how a unit starts or stops, which renews the pending timeout: whenever the unit's state or its own word for it changes,
 // and for as long as systemd itself lets it take, unless the resource has a timeout of its own.
@@ -231,6 +240,10 @@ func (s *subject) follow(ctx context.Context, what string, allowed func(*systemd
 				said = now
 				s.inst.Report("%s", now)
 			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(lookPause):
+			}
 		}
 	}()
 	return cancel
@@ -248,7 +261,7 @@ func (t *Type) Offline(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	if err := s.end(ctx); err != nil {
+	if _, err := s.end(ctx); err != nil {
 		return err
 	}
 	if err := s.release(ctx); err != nil {

@@ -87,7 +87,9 @@ func TestLife(t *testing.T) {
 	must(t, typ.LooksAlive(t.Context(), inst))
 	must(t, typ.IsAlive(t.Context(), inst))
 	must(t, f.typ().Adopt(t.Context(), inst))
-	if err := typ.Online(t.Context(), instance(t, "web.service")); err == nil || !strings.Contains(err.Error(), "was not started by this resource") {
+	second := instance(t, "web.service")
+	second.Resource.UID = "another"
+	if err := typ.Online(t.Context(), second); err == nil || !strings.Contains(err.Error(), "was not started by this resource") {
 		t.Errorf("a second resource of the same unit: %v", err)
 	}
 	must(t, typ.Offline(t.Context(), inst))
@@ -105,31 +107,97 @@ func TestLife(t *testing.T) {
 // TestTerminate kills a unit that systemd would start again, with processes that ignore signals, from the record alone.
 func TestTerminate(t *testing.T) {
 	for name, prepare := range map[string]func(*fake){
-		"plain":                    func(*fake) {},
-		"starts more at its end":   func(f *fake) { f.post = "trap '' TERM; sleep 1000 & sleep 1000" },
-		"systemd does not answer":  func(f *fake) { f.gone = true },
-		"neither, and starts more": func(f *fake) { f.gone, f.post = true, "sleep 1000" },
-		"somebody restarts it":     func(f *fake) { f.unit.Job = 9 },
+		"plain":                  func(*fake) {},
+		"starts more at its end": func(f *fake) { f.post = "trap '' TERM; sleep 1000 & sleep 1000" },
+		"somebody restarts it":   func(f *fake) { f.unit.Job = 9 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, cgrouptest.Root(t))
-			f.script = `trap "" TERM; (setsid sleep 1000 &) ; sleep 1000 & wait`
+			f.script = stubborn
 			inst := instance(t, "web.service")
 			must(t, f.typ().Online(t.Context(), inst))
 			f.set(func() { prepare(f) })
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
-			inst = &resourcetype.Instance{Resource: inst.Resource, Spec: inst.Spec, Data: inst.Data, CgroupRoot: inst.CgroupRoot}
-			must(t, f.typ().Terminate(ctx, inst))
+			terminateFromRecord(t, f, inst)
 			nothingLeft(t, f, inst)
 			time.Sleep(50 * time.Millisecond)
 			nothingLeft(t, f, inst)
 			if f.starts != 1 {
 				t.Errorf("the unit was started %d times", f.starts)
 			}
-			must(t, f.typ().Terminate(ctx, inst))
 		})
 	}
+}
+
+const stubborn = `trap "" TERM; (setsid sleep 1000 &) ; sleep 1000 & wait`
+
+// terminateFromRecord does it as the guardian does: another process, with nothing but the record.
+func terminateFromRecord(t *testing.T, f *fake, inst *resourcetype.Instance) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	of := &resourcetype.Instance{Resource: inst.Resource, Spec: inst.Spec, Data: inst.Data, CgroupRoot: inst.CgroupRoot}
+	must(t, f.typ().Terminate(ctx, of))
+	must(t, f.typ().Terminate(ctx, of))
+	inst.Data = of.Data
+}
+
+// TestTerminateWithoutSystemd: a systemd that does not answer may still act. It starts nothing more of the unit, and the next start on this
+// host, when systemd answers again, begins as if nothing had been.
+func TestTerminateWithoutSystemd(t *testing.T) {
+	f := newFake(t, cgrouptest.Root(t))
+	ran := filepath.Join(t.TempDir(), "ran")
+	f.script, f.post = stubborn, "echo > "+ran+"; sleep 1000"
+	inst := instance(t, "web.service")
+	must(t, f.typ().Online(t.Context(), inst))
+	f.set(func() { f.gone, f.late = true, 100*time.Millisecond })
+	terminateFromRecord(t, f, inst)
+	time.Sleep(200 * time.Millisecond)
+	if n := processes(t, f); n != 0 {
+		t.Errorf("%d processes of the unit are left", n)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("something was run after the kill")
+	}
+	if path, content := f.dropInFile(); !strings.Contains(content, "Restart=no") {
+		t.Errorf("nothing keeps systemd from starting the unit again: %s has %q", path, content)
+	}
+	f.set(func() { f.gone, f.post, f.script = false, "", "sleep 1000" })
+	other := instance(t, "web.service")
+	other.Resource.UID = "another"
+	f.set(func() { f.unit.Active = "deactivating" })
+	if err := f.typ().Online(t.Context(), other); err == nil || !strings.Contains(err.Error(), "not started by this resource") {
+		t.Errorf("another resource took it over: %v", err)
+	}
+	f.set(func() { f.unit.Active = "failed" })
+	must(t, f.typ().Online(t.Context(), inst))
+	must(t, f.typ().Offline(t.Context(), inst))
+	nothingLeft(t, f, inst)
+}
+
+// TestStartInDoubt: what systemd was asked to start, and may start later, is not called gone while systemd cannot be asked.
+func TestStartInDoubt(t *testing.T) {
+	f := newFake(t, cgrouptest.Root(t))
+	f.queued = true
+	inst := instance(t, "web.service")
+	ctx, cancel := context.WithCancel(t.Context())
+	online := make(chan error, 1)
+	go func() { online <- f.typ().Online(ctx, inst) }()
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		f.set(func() { waits = f.unit.Job != 0 })
+	}
+	// The agent dies here: its record is what it saved last.
+	of := &resourcetype.Instance{Resource: inst.Resource, Spec: inst.Spec, Data: inst.Data, CgroupRoot: inst.CgroupRoot}
+	f.set(func() { f.gone = true })
+	if err := f.typ().Terminate(t.Context(), of); err == nil || !strings.Contains(err.Error(), "was being started, and may still be") {
+		t.Errorf("Terminate() = %v", err)
+	}
+	f.set(func() { f.gone = false })
+	must(t, f.typ().Terminate(t.Context(), of))
+	if f.unit.Job != 0 || f.starts != 0 {
+		t.Errorf("it is still to be started: %+v", f.unit.State)
+	}
+	cancel()
+	<-online
 }
 
 // TestNotOurs: what was not started by the resource is left alone.
@@ -300,13 +368,13 @@ func FuzzQuote(f *testing.F) {
 // TestQuoteRefuses what systemd would drop with no more than a line in its log.
 func TestQuoteRefuses(t *testing.T) {
 	for _, value := range []string{"a\x00b", "a\x1bb", "a\rb", "\xff"} {
-		_, err := dropIn([]string{"QUORATE_START_PARAMETERS=" + value})
+		_, err := quote("QUORATE_START_PARAMETERS=" + value)
 		if err == nil || !strings.Contains(err.Error(), "QUORATE_START_PARAMETERS has the character") {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
-	text, err := dropIn([]string{"A=b\n[Service]\nUser=root"})
-	if err != nil || len(strings.Split(text, "\n")) != 8 {
+	text, err := quote("A=b\n[Service]\nUser=root")
+	if err != nil || strings.Contains(text, "\n") {
 		t.Errorf("a line of its own was made: %v\n%s", err, text)
 	}
 }

@@ -68,6 +68,12 @@ func runAfter(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// After is Try for what a test leaves behind, without what it prints.
+func After(name string, args ...string) error {
+	_, err := runAfter(name, args...)
+	return err
+}
+
 // ExitCode is the exit code in the error of Try: 0 for nil, -1 when the command did not run.
 func ExitCode(err error) int {
 	var exit *exec.ExitError

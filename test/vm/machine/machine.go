@@ -48,6 +48,8 @@ type Spec struct {
 	// MemoryMB and CPUs size the machine; 0 is 1024 and 1. One processor is steadier: the emulation of several loses timers when the
 	// host is overloaded.
 	MemoryMB, CPUs int
+	// UnderSystemd has systemd as the guest's first process, and Script as one of its services. Else the script is the only program there.
+	UnderSystemd bool
 	// WatchdogDevice gives the machine a watchdog timer (i6300esb) that resets it.
 	WatchdogDevice bool
 	// Limit ends the run; 0 is ten minutes.

@@ -23,6 +23,9 @@ func pack(spec Spec) (string, error) {
 	if err == nil {
 		_, err = io.WriteString(w, script)
 	}
+	if err == nil && spec.UnderSystemd {
+		err = w.WriteHeader(&tar.Header{Name: "under-systemd", Mode: 0o644})
+	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Files)) {
 		if err == nil {
 			err = add(w, name, spec.Files[name])

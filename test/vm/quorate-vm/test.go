@@ -27,6 +27,9 @@ import (
 // guestPackage is what a package imports whose tests are for the guest.
 const guestPackage = "github.com/quorate/quorate/test/vm/guest"
 
+// systemdPackage is what one imports whose tests need systemd as well.
+const systemdPackage = guestPackage + "/systemd"
+
 func (f *flags) test() *cobra.Command {
 	o := &testOptions{}
 	cmd := &cobra.Command{
@@ -108,7 +111,7 @@ func (f *flags) testPackage(ctx context.Context, dir string, p goPackage, o *tes
 	}
 	began := time.Now()
 	err = f.start(ctx, machine.Spec{
-		Dir: dir, Files: files, Output: output,
+		Dir: dir, Files: files, Output: output, UnderSystemd: p.imports(systemdPackage),
 		Script: invocation("package.test", []string{"-test.v", "-test.run", o.pattern, "-test.timeout", f.limit.String()}),
 	})
 	passed := strings.Count(seen.String(), "--- PASS: ")
@@ -156,10 +159,14 @@ type goPackage struct {
 	TestGoFiles               []string
 }
 
+// imports reports whether the package's tests import the other one.
+func (p goPackage) imports(other string) bool {
+	return slices.Contains(p.TestImports, other) || slices.Contains(p.XTestImports, other)
+}
+
 // forTheGuest reports whether the package's tests use the guest.
 func (p goPackage) forTheGuest() bool {
-	return slices.Contains(p.TestImports, guestPackage) || slices.Contains(p.XTestImports, guestPackage) ||
-		p.ImportPath == guestPackage && len(p.TestGoFiles) > 0
+	return p.imports(guestPackage) || p.imports(systemdPackage) || p.ImportPath == guestPackage && len(p.TestGoFiles) > 0
 }
 
 // packagesForTheGuest finds them among the patterns of go list.
