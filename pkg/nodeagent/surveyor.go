@@ -175,6 +175,9 @@ func (s *surveyor) check(ctx context.Context, w *world) {
 	var found []v1alpha1.AgentProblem
 	disks := map[string]v1alpha1.AgentDisk{}
 	for _, r := range resources {
+		if !needsImageHere(&r.Spec, s.settings()) {
+			continue
+		}
 		t, err := s.types.Get(string(r.Spec.Type))
 		if err != nil {
 			continue // validation has said so already
@@ -226,6 +229,11 @@ func deviceOf(spec *v1alpha1.ResourceSpec) string {
 	default:
 		return ""
 	}
+}
+
+// needsImageHere says that a resource is none that other nodes only may own, as far as images go: nobody fetches one to where it never runs.
+func needsImageHere(spec *v1alpha1.ResourceSpec, self *Settings) bool {
+	return spec.Container == nil || self == nil || len(spec.PossibleOwners) == 0 || slices.Contains(spec.PossibleOwners, self.NodeName)
 }
 
 // problemReason translates the resource types' words into the API's.
