@@ -1,12 +1,14 @@
 package dnsupdatetest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +21,8 @@ type BIND struct {
 	Address string
 	// Prefix of the command, such as nsenter with its flags: it runs there.
 	Prefix []string
+	// Dial connects to it, as a client there does; nil: from here.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	dir string
 	cmd *exec.Cmd
@@ -69,9 +73,11 @@ func (b *BIND) Start(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	argv := append(append([]string{}, b.Prefix...), "/usr/sbin/named", "-g", "-n", "1", "-c", filepath.Join(b.dir, "named.conf"))
+	// It does not long outlive a test that is killed. The end of this process cannot be left to the kernel: that looks at the thread that starts it.
+	argv := append(append([]string{}, b.Prefix...), "timeout", "--signal=KILL", "300", "/usr/sbin/named", "-g", "-n", "1", "-c", filepath.Join(b.dir, "named.conf"))
 	b.cmd = exec.Command(argv[0], argv[1:]...)
 	b.cmd.Stdout, b.cmd.Stderr = log, log
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := b.cmd.Start(); err != nil {
 		t.Fatalf("starting named (package bind9): %v", err)
 	}
@@ -89,7 +95,7 @@ func (b *BIND) Stop() {
 	if b.cmd == nil {
 		return
 	}
-	_ = b.cmd.Process.Kill()
+	_ = b.cmd.Process.Signal(syscall.SIGTERM) // timeout kills it, as it was told to, and waits for its end
 	_ = b.cmd.Wait()
 	b.cmd = nil
 }
@@ -100,18 +106,38 @@ func (b *BIND) Log() string {
 	return string(raw)
 }
 
-// Values are the values of a name's records that the server gives to any client that can reach it from here; nil when there are none.
+// Values is Ask for a server that must answer.
 func (b *BIND) Values(t *testing.T, name string, rrtype uint16) []string {
 	t.Helper()
-	msg := new(dns.Msg)
-	msg.SetQuestion(dns.CanonicalName(name), rrtype)
-	answer, _, err := (&dns.Client{Timeout: 2 * time.Second}).Exchange(msg, b.Address)
+	values, err := b.Ask(name, rrtype)
 	if err != nil {
 		t.Fatalf("asking named: %v", err)
+	}
+	return values
+}
+
+// Ask returns the values of a name's records that the server gives to any client; nil when there are none.
+func (b *BIND) Ask(name string, rrtype uint16) ([]string, error) {
+	msg := new(dns.Msg)
+	msg.SetQuestion(dns.CanonicalName(name), rrtype)
+	dial := b.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	conn, err := dial(ctx, "udp", b.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	answer, _, err := (&dns.Client{Timeout: 2 * time.Second}).ExchangeWithConn(msg, &dns.Conn{Conn: conn})
+	if err != nil {
+		return nil, err
 	}
 	var values []string
 	for _, r := range answer.Answer {
 		values = append(values, strings.TrimPrefix(r.String(), r.Header().String()))
 	}
-	return values
+	return values, nil
 }

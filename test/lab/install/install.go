@@ -56,7 +56,8 @@ func System(ctx context.Context, k Kubectl, configDir, cluster string) error {
 
 // template holds what an installation makes by hand: a namespace for groups, and the key that agents share. The first role makes a lab
 // whose cluster is not called demo work like one that is; with the second the lab's operator may replace the key, which elsewhere is an
-// act of who administers the Kubernetes cluster.
+// act of who administers the Kubernetes cluster. With the others names in the samples' namespace are signed with the Secret lab-tsig, and the operator
+// sees their Services.
 const template = `apiVersion: v1
 kind: Namespace
 metadata: {name: SAMPLES}
@@ -89,6 +90,34 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: lab-key-rotation, namespace: SYSTEM}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab-key-rotation}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "quorate:admins"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: lab-name-key, namespace: SAMPLES}
+rules:
+- {apiGroups: [""], resources: [secrets], resourceNames: [lab-tsig], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: lab-name-key, namespace: SAMPLES}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab-name-key}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "quorate:agents"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: lab-names, namespace: SAMPLES}
+rules:
+- {apiGroups: [""], resources: [secrets], verbs: [create, delete]}
+- {apiGroups: [""], resources: [services], verbs: [get, list, watch]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: lab-names, namespace: SAMPLES}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab-names}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "quorate:admins"}
 `
