@@ -17,8 +17,8 @@ type GenericService struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	StartParameters string `json:"startParameters,omitempty"`
-	// useNetworkName gives the unit's processes the group's network name as their host name. Resources of type NetworkName come later; until
-	// then it has no effect.
+	// useNetworkName is to give the unit's processes the group's network name as their host name. It has no effect yet; the unit has the name
+	// in the variable QUORATE_NETWORK_NAME if the resource depends on a NetworkName, directly or through others.
 	// +optional
 	UseNetworkName bool `json:"useNetworkName,omitempty"`
 }
