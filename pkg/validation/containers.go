@@ -18,6 +18,10 @@ func containers(s *scope) []Finding {
 		if c.ClusterSupport {
 			return aboutResource(r, "spec.container.clusterSupport", v1alpha1.ResourceReasonTypeNotSupported, "this version does not do it: remove the field"), true
 		}
+		if c.UseNetworkName && !s.reaches(r, func(p *v1alpha1.Resource) bool { return p.Spec.NetworkName != nil }) {
+			return aboutResource(r, "spec.container.useNetworkName", v1alpha1.ResourceReasonMissingDependency,
+				"the container can have the network name of its group only if the resource depends on a NetworkName: name it in spec.dependsOn"), true
+		}
 		g := s.groups[snapshot.GroupKeyOf(r)]
 		if g != nil && snapshot.Balanced(g) && c.Address != "" {
 			return aboutResource(r, "spec.container.address", v1alpha1.ResourceReasonNotShareable,

@@ -48,6 +48,7 @@ func TestContainers(t *testing.T) {
 		}, want: "spec.container.address: 10.77.2.101 is the address of Resource demo/shop-ip"},
 		"device is a disk of another": {change: func(c *v1alpha1.Container) { c.Devices = []string{"/array/disk-2.img"} }, want: "spec.container.devices[0]: /array/disk-2.img is the disk of Resource demo/news-disk of group news"},
 		"cluster support":             {change: func(c *v1alpha1.Container) { c.ClusterSupport = true }, want: "spec.container.clusterSupport: this version does not do it"},
+		"no network name":             {change: func(c *v1alpha1.Container) { c.UseNetworkName = true }, want: "spec.container.useNetworkName: the container can have the network name of its group only if"},
 		"value from": {change: func(c *v1alpha1.Container) {
 			c.Env = []v1alpha1.EnvVar{{Name: "A", ValueFrom: &v1alpha1.EnvVarSource{}}}
 		}, want: "spec.container.env[0].valueFrom: this version does not read it: use value"},
