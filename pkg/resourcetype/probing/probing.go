@@ -17,8 +17,9 @@ import (
 const (
 	// DefaultTimeout is how long a check may take that names no timeout.
 	DefaultTimeout = 5 * time.Second
-	// PollFast and PollExec are how often what is starting is asked whether it is ready: over a connection, and by a command.
+	// PollFast is how often what is starting is asked over a connection whether it is ready.
 	PollFast = 5 * time.Millisecond
+	// PollExec is how often it is asked by a command.
 	PollExec = 50 * time.Millisecond
 )
 

@@ -32,7 +32,7 @@ func Start(t *testing.T) *Daemon {
 		t.Fatalf("containerd is not installed: run hack/setup.sh: %v", err)
 	}
 	// A socket's path may have 107 characters only, and a test's directory is longer.
-	state, err := os.MkdirTemp("/run", "quorate-ctd-")
+	state, err := os.MkdirTemp("/run", "quorate-ctd-") //nolint:usetesting // for the length, and to be on a tmpfs
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func Start(t *testing.T) *Daemon {
 // Run starts it again after Kill, and waits until it answers.
 func (d *Daemon) Run() {
 	d.t.Helper()
-	d.cmd = exec.Command("containerd", "-c", d.config)
+	d.cmd = exec.CommandContext(context.Background(), "containerd", "-c", d.config) // it outlives a test that has failed, to be cleaned up
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
