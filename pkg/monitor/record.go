@@ -1,12 +1,8 @@
 package monitor
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -14,35 +10,6 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/runstate"
 )
-
-// policyFields are the fields of a ResourceSpec that say how the resource is treated, not what it is: to change them restarts
-// nothing. Whatever is not listed here counts as a parameter.
-var policyFields = []string{
-	"description", "groupName", "desiredState", "dependsOn", "possibleOwners", "restart", "retryPeriodOnFailure",
-	"looksAliveInterval", "isAliveInterval", "pendingTimeout", "deadlockTimeout", "separateMonitor", "checkpoints",
-}
-
-// fingerprint changes with the parameters of a resource, the virtual server's name and the addresses of a name, and with nothing else:
-// networks that come and go must not restart what runs.
-func fingerprint(d ResourceDesired) (string, error) {
-	parameters := map[string]any{}
-	if len(d.Spec) > 0 {
-		if err := json.Unmarshal(d.Spec, &parameters); err != nil {
-			return "", fmt.Errorf("resource %s: its spec is no JSON object: %w", d.Resource, err)
-		}
-	}
-	maps.DeleteFunc(parameters, func(name string, _ any) bool { return slices.Contains(policyFields, name) })
-	what := []any{d.Type, parameters, d.NetworkName}
-	if len(d.Addresses) > 0 { // others keep the fingerprint that agents before this one have recorded
-		what = append(what, d.Addresses)
-	}
-	canonical, err := json.Marshal(what)
-	if err != nil {
-		return "", fmt.Errorf("resource %s: %w", d.Resource, err)
-	}
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:12]), nil
-}
 
 // translate turns an assignment into the machine's words.
 func (g *group) translate(d GroupDesired) (lifecycle.Desired, error) {
@@ -68,8 +35,8 @@ func (g *group) translate(d GroupDesired) (lifecycle.Desired, error) {
 		case resourcetype.KindProcess:
 			spec.Kind, spec.Exposed = lifecycle.KindProcess, types.Exposed(r.Type, r.Spec)
 		}
-		if spec.Fingerprint, err = fingerprint(r); err != nil {
-			return wants, err
+		if spec.Fingerprint, err = lifecycle.Fingerprint(r.Type, r.Spec, r.NetworkName); err != nil {
+			return wants, fmt.Errorf("resource %s: %w", r.Resource, err)
 		}
 		wants.Resources = append(wants.Resources, spec)
 	}

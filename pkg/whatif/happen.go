@@ -180,11 +180,15 @@ func (w *World) happen(e Event) error {
 	case MoveGroup:
 		w.move(model.GroupKey{Namespace: e.Namespace, Name: e.Name}, e.Nodes[0])
 	case Apply:
+		before := slices.Clone(w.objects.Resources)
 		w.apply(e.Objects)
+		w.changed(before)
 	case Delete:
+		before := slices.Clone(w.objects.Resources)
 		if err := w.delete(e); err != nil {
 			return err
 		}
+		w.changed(before)
 	case Wait:
 		return w.until(w.now.Add(e.Wait))
 	case At:

@@ -36,6 +36,8 @@ const (
 	// Restart is a start on the same node after a failure, Fail a resource or a group that is given up.
 	Restart Verb = "Restart"
 	Fail    Verb = "Fail"
+	// Change is what an edit does to resources of a group that is online and stays so.
+	Change Verb = "Change"
 )
 
 // Action is one thing that happened to a group.
