@@ -76,7 +76,7 @@ func (c *Client) Withdraw(ctx context.Context, e *Entry, m Mark) (removed bool, 
 		if s, err = c.read(ctx, e); err != nil {
 			return false, err
 		}
-		if len(s.marks) != 1 || s.known != nil || !s.mark.same(m) {
+		if !s.marked(m) {
 			return false, nil
 		}
 		msg := new(dns.Msg)
@@ -91,9 +91,12 @@ func (c *Client) Withdraw(ctx context.Context, e *Entry, m Mark) (removed bool, 
 	return false, fmt.Errorf("removing %s: %w", e.Name, err)
 }
 
+// marked says that the mark is m.
+func (s *state) marked(m Mark) bool { return len(s.marks) == 1 && s.known == nil && s.mark.same(m) }
+
 // is says that there is nothing to change.
 func (s *state) is(e *Entry, m Mark) bool {
-	if len(s.marks) != 1 || s.known != nil || !s.mark.same(m) || s.alias != "" {
+	if !s.marked(m) || s.alias != "" {
 		return false
 	}
 	for _, t := range e.types {

@@ -75,7 +75,7 @@ func (b *BIND) Start(t *testing.T) {
 	defer func() { _ = log.Close() }()
 	// It does not long outlive a test that is killed. The end of this process cannot be left to the kernel: that looks at the thread that starts it.
 	argv := append(append([]string{}, b.Prefix...), "timeout", "--signal=KILL", "300", "/usr/sbin/named", "-g", "-n", "1", "-c", filepath.Join(b.dir, "named.conf"))
-	b.cmd = exec.Command(argv[0], argv[1:]...)
+	b.cmd = exec.CommandContext(context.Background(), argv[0], argv[1:]...) // Stop ends it
 	b.cmd.Stdout, b.cmd.Stderr = log, log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := b.cmd.Start(); err != nil {

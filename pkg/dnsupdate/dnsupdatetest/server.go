@@ -48,14 +48,17 @@ func Start(t *testing.T, zones []string, keys map[string]string) *Server {
 	for _, z := range zones {
 		s.zones = append(s.zones, dns.CanonicalName(z))
 	}
-	var datagrams net.PacketConn
+	var (
+		datagrams net.PacketConn
+		listen    net.ListenConfig
+	)
 	var stream net.Listener
 	for range 20 { // the same port for both may be taken
 		var err error
-		if datagrams, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		if datagrams, err = listen.ListenPacket(t.Context(), "udp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
-		if stream, err = net.Listen("tcp", datagrams.LocalAddr().String()); err == nil {
+		if stream, err = listen.Listen(t.Context(), "tcp", datagrams.LocalAddr().String()); err == nil {
 			break
 		}
 		_ = datagrams.Close()

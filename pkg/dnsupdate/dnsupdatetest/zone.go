@@ -12,19 +12,20 @@ func (s *Server) prerequisites(list []dns.RR) int {
 	for _, r := range list {
 		h := r.Header()
 		name := dns.CanonicalName(h.Name)
-		have := s.of(name, h.Rrtype)
-		switch {
-		case h.Class == dns.ClassANY && h.Rrtype == dns.TypeANY && len(s.records[name]) == 0:
-			return dns.RcodeNameError
-		case h.Class == dns.ClassANY && h.Rrtype != dns.TypeANY && len(have) == 0:
-			return dns.RcodeNXRrset
-		case h.Class == dns.ClassNONE && h.Rrtype == dns.TypeANY && len(s.records[name]) > 0:
-			return dns.RcodeYXDomain
-		case h.Class == dns.ClassNONE && h.Rrtype != dns.TypeANY && len(have) > 0:
-			return dns.RcodeYXRrset
-		case h.Class == dns.ClassINET:
+		if h.Class == dns.ClassINET {
 			key := name + dns.TypeToString[h.Rrtype]
 			wanted[key] = append(wanted[key], r)
+			continue
+		}
+		have, missing, present := s.of(name, h.Rrtype), dns.RcodeNXRrset, dns.RcodeYXRrset
+		if h.Rrtype == dns.TypeANY {
+			have, missing, present = s.records[name], dns.RcodeNameError, dns.RcodeYXDomain
+		}
+		switch {
+		case h.Class == dns.ClassANY && len(have) == 0:
+			return missing
+		case h.Class == dns.ClassNONE && len(have) > 0:
+			return present
 		}
 	}
 	for _, set := range wanted {

@@ -94,7 +94,7 @@ func (t *Type) tell(key string, p resourcetype.Problem) {
 	for _, p := range t.problems {
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b resourcetype.Problem) int { return compare(a, b) })
+	slices.SortFunc(list, compare)
 	t.opts.Tell(list)
 }
 
