@@ -39,7 +39,7 @@ for entry in "${wanted[@]}"; do
   for file in ${entry#*:}; do [ -e "$file" ] && found=yes; done
   [ $found = yes ] || missing+=("${entry%%:*}")
 done
-command -v go >/dev/null || fail "Go is not installed: install Go 1.26 or newer and put it on the PATH"
+command -v go >/dev/null || fail "Go is not installed: install Go 1.26.6 or newer and put it on the PATH"
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 command -v apt-get >/dev/null || fail "missing packages: ${missing[*]}; this is not a Debian-like machine, install them by hand"
 as_root=()
