@@ -15,7 +15,7 @@ wanted=(
   "resource-agents:/usr/lib/ocf/resource.d/heartbeat/Dummy"
   "containerd:/usr/bin/containerd"
   "runc:/usr/sbin/runc /usr/bin/runc"
-  "busybox-static:/usr/bin/busybox" # what the tests' images are made of
+  "busybox-static:/usr/share/doc/busybox-static" # what the tests' images are made of, and a DHCP client; the package busybox is not static
   "fence-agents:/usr/sbin/fence_dummy"
   "ipmitool:/usr/bin/ipmitool"
   "openipmi:/usr/bin/ipmi_sim"
@@ -26,7 +26,6 @@ wanted=(
   "apache2-bin:/usr/sbin/apache2"
   "dnsmasq-base:/usr/sbin/dnsmasq"
   "rsync:/usr/bin/rsync"
-  "busybox:/usr/bin/busybox" # a DHCP client
   "postgresql:/usr/lib/postgresql/*/bin/postgres"
   # the emulated guest: building it and running it
   "qemu-system-x86:/usr/bin/qemu-system-x86_64"
@@ -56,3 +55,11 @@ fi
 "${as_root[@]}" apt-get update -q >/dev/null || fail "apt-get update failed: is the package mirror reachable?"
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
   fail "apt-get install ${missing[*]} failed"
+# On a machine with systemd some packages start a server, now and at every boot. Tests run their own, so those that came just now are switched off.
+if [ -d /run/systemd/system ]; then
+  for entry in bind9:named containerd:containerd rsync:rsync; do
+    if [[ " ${missing[*]} " == *" ${entry%%:*} "* ]]; then
+      "${as_root[@]}" systemctl disable --now "${entry##*:}.service" >/dev/null 2>&1 || say "${entry##*:}.service could not be switched off"
+    fi
+  done
+fi
