@@ -64,12 +64,13 @@ func (c *changes) nobody() bool {
 	return len(c.watchers) == 0
 }
 
-// signals is how many of systemd's messages may wait; more of them are told as "something has changed".
-const signals = 256
+// signals is how many of systemd's messages may wait; more of them are told as "something has changed". When it reads its units again, it
+// sends several for each unit in one burst.
+const signals = 4096
 
 // follow passes on what a connection tells of changed units. When it has broken, it sees to a new one for those who watch, and ends.
 func (m *Manager) follow(conn *dbus.Conn) {
-	updates, lost := make(chan *dbus.PropertiesUpdate, signals), make(chan error, 1)
+	updates, lost := make(chan *dbus.PropertiesUpdate, signals), make(chan error, signals)
 	conn.SetPropertiesSubscriber(updates, lost)
 	go func() {
 		tick := time.NewTicker(reconnect)
@@ -78,7 +79,7 @@ func (m *Manager) follow(conn *dbus.Conn) {
 			select {
 			case u := <-updates:
 				m.changes.tell(u.UnitName)
-			case <-lost:
+			case _, _ = <-lost:
 				m.changes.tell("")
 			case <-tick.C:
 			}

@@ -19,14 +19,14 @@ func TestUnitOf(t *testing.T) {
 		"Id": "web.service", "LoadState": "bad-setting", "LoadError": []any{"org.freedesktop.systemd1.BadUnitSetting", "no ExecStart="},
 		"UnitFileState": "disabled", "ActiveState": "activating", "SubState": "start-pre", "StatusText": "replaying",
 		"Job": []any{uint32(17), godbus.ObjectPath("/org/freedesktop/systemd1/job/17")}, "Result": "exit-code", "ExecMainStatus": int32(3),
-		"ConditionResult": true, "Type": "notify", "Restart": "always", "Environment": []string{"A=b"}, "Slice": "system.slice",
+		"ConditionResult": true, "ConditionTimestamp": uint64(1), "Type": "notify", "Restart": "always", "Environment": []string{"A=b"}, "Slice": "system.slice",
 		"ControlGroup": "/system.slice/web.service", "DropInPaths": []string{"/run/x.conf"}, "NeedDaemonReload": true,
 		"TimeoutStartUSec": uint64(90_000_000), "TimeoutStopUSec": uint64(math.MaxUint64),
 		"WantedBy": []string{"multi-user.target", "all.service"}, "TriggeredBy": []string{"web.socket", "all.service"},
 	})
 	want := &Unit{
 		Name: "web.service", Load: "bad-setting", LoadError: "no ExecStart=", File: "disabled",
-		State: State{Active: "activating", Sub: "start-pre", Job: 17}, StatusText: "replaying", Result: "exit-code", MainStatus: 3, Condition: true,
+		State: State{Active: "activating", Sub: "start-pre", Job: 17}, StatusText: "replaying", Result: "exit-code", MainStatus: 3, Condition: true, Judged: true,
 		Type: "notify", Restart: "always", Environment: []string{"A=b"}, Slice: "system.slice", ControlGroup: "/system.slice/web.service",
 		DropIns: []string{"/run/x.conf"}, Stale: true, StartTimeout: 90 * time.Second,
 		StartedBy: []string{"all.service", "multi-user.target", "web.socket"},

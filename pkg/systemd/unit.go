@@ -19,8 +19,9 @@ type Unit struct {
 	// Result is how a service ended: success, exit-code, signal, timeout and so on; MainStatus is its exit status or signal.
 	Result     string
 	MainStatus int32
-	// Condition is false when a condition of the unit kept its last start from doing anything.
-	Condition bool
+	// Condition is false when a condition of the unit kept its last start from doing anything; Judged is false when systemd knows of no start,
+	// as of a unit that it has forgotten since.
+	Condition, Judged bool
 
 	// Type of a service, such as simple or oneshot; Restart is when systemd itself starts it again.
 	Type, Restart string
@@ -53,7 +54,7 @@ func unitOf(p map[string]any) *Unit {
 		Name: read[string](p, "Id"), Load: read[string](p, "LoadState"), File: read[string](p, "UnitFileState"),
 		State:      State{Active: read[string](p, "ActiveState"), Sub: read[string](p, "SubState"), Job: job(p["Job"])},
 		StatusText: read[string](p, "StatusText"), Result: read[string](p, "Result"), MainStatus: read[int32](p, "ExecMainStatus"),
-		Condition: read[bool](p, "ConditionResult"), Type: read[string](p, "Type"), Restart: read[string](p, "Restart"),
+		Condition: read[bool](p, "ConditionResult"), Judged: read[uint64](p, "ConditionTimestamp") > 0, Type: read[string](p, "Type"), Restart: read[string](p, "Restart"),
 		Environment: read[[]string](p, "Environment"), Slice: read[string](p, "Slice"), ControlGroup: read[string](p, "ControlGroup"),
 		DropIns: read[[]string](p, "DropInPaths"), Stale: read[bool](p, "NeedDaemonReload"),
 		StartTimeout: timeout(p, "TimeoutStartUSec"), StopTimeout: timeout(p, "TimeoutStopUSec"),

@@ -304,8 +304,9 @@ func (f *fake) Changes(context.Context, string) (<-chan struct{}, error) {
 // unquote reads a value as systemd does (systemd.syntax(7)).
 func unquote(t testing.TB, quoted string) string {
 	t.Helper()
-	inner, ok := strings.CutPrefix(quoted, `"`)
-	if inner, ok = strings.CutSuffix(inner, `"`); !ok || strings.Contains(inner, "\n") {
+	inner, opened := strings.CutPrefix(quoted, `"`)
+	inner, closed := strings.CutSuffix(inner, `"`)
+	if !opened || !closed || strings.Contains(inner, "\n") {
 		t.Fatalf("%q is not one quoted word", quoted)
 	}
 	var out strings.Builder

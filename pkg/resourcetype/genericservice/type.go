@@ -182,7 +182,7 @@ func started(u *systemd.Unit, result string) error {
 	switch {
 	case serves(u.State) == nil:
 		return nil
-	case u.Active == "inactive" && !u.Condition:
+	case u.Active == "inactive" && !u.Condition && (u.Judged || u.Type != "oneshot"):
 		return fmt.Errorf("%s was not started: a condition in its file is not met on this host (systemctl status %s says which)", u.Name, u.Name)
 	case u.Active == "inactive" && u.Type == "oneshot" && (u.Result == "success" || u.Result == ""):
 		return fmt.Errorf("%s has run and ended; nothing of it stays that could be watched: it needs RemainAfterExit=yes, or make it a GenericApplication of mode OneShot", u.Name)

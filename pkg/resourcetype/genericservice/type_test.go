@@ -291,6 +291,8 @@ func TestStarted(t *testing.T) {
 		"reloads":   {systemd.Unit{State: systemd.State{Active: "reloading"}}, ""},
 		"condition": {systemd.Unit{State: systemd.State{Active: "inactive"}}, "a condition in its file is not met"},
 		"oneshot":   {systemd.Unit{State: systemd.State{Active: "inactive"}, Type: "oneshot", Condition: true, Result: "success"}, "RemainAfterExit=yes"},
+		"forgotten": {systemd.Unit{State: systemd.State{Active: "inactive"}, Type: "oneshot", Result: "success"}, "RemainAfterExit=yes"},
+		"neither":   {systemd.Unit{State: systemd.State{Active: "inactive"}, Type: "oneshot", Judged: true}, "a condition in its file is not met"},
 		"killed":    {systemd.Unit{State: systemd.State{Active: "failed"}, Condition: true, Result: "oom-kill"}, "failed, oom-kill"},
 	} {
 		err := started(&tc.unit, "done")
