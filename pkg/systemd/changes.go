@@ -79,8 +79,10 @@ func (m *Manager) follow(conn *dbus.Conn) {
 			select {
 			case u := <-updates:
 				m.changes.tell(u.UnitName)
-			case _, _ = <-lost:
-				m.changes.tell("")
+			case err := <-lost:
+				if err != nil {
+					m.changes.tell("")
+				}
 			case <-tick.C:
 			}
 		}
