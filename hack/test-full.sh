@@ -11,6 +11,8 @@ as_root=()
 say "simulation, 10,000 seeds"
 go test -count=1 -timeout 60m ./test/sim -sim.seeds 10000
 go test -count=1 -timeout 60m ./test/sim/cluster -sim.seeds 5000
+say "the simulation of whole clusters finds each rule of ownership that is taken away"
+go test -tags mutation -count=1 -timeout 30m ./test/sim/cluster -run TestMutants
 say "race detector on what has goroutines"
 "${as_root[@]}" go test -race -count=1 -timeout 30m ./pkg/... ./controllers/...
 say "the long tests in the emulated guest"

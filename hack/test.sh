@@ -14,9 +14,6 @@ mapfile -t packages < <(go list ./... | grep -v '/test/e2e')
 say "the simulation finds a violation with each rule of membership switched off"
 go test -tags mutation -timeout 10m ./test/sim -run Mutation
 
-say "the simulation of whole clusters finds each rule of ownership that is taken away"
-go test -tags mutation -timeout 10m ./test/sim/cluster -run TestMutants
-
 say "a late write must not be stopped by anything but the array's enforcement: with that compiled out, the test has to fail"
 if "${as_root[@]}" go test -tags noenforce -count=1 -run 'TestLateWrite' ./test/lab/array >/tmp/quorate-noenforce.$$ 2>&1; then
   rm -f /tmp/quorate-noenforce.$$

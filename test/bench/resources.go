@@ -215,15 +215,20 @@ func (b *bench) crowdedHost(ctx context.Context) error {
 		return err
 	}
 	b.add(fmt.Sprintf("%d groups of %d resources from cold, after the host is up", manyGroups, manyResources), "10 s", "", time.Since(cold))
-	return b.empty(ctx)
+	return b.empty(ctx, manyGroups, manyResources-1)
 }
 
 // empty deletes all groups.
-func (b *bench) empty(ctx context.Context) error {
-	for _, kind := range []client.Object{&v1alpha1.ResourceGroup{}, &v1alpha1.Resource{}} {
-		if err := b.cluster.DeleteAllOf(ctx, kind, client.InNamespace(scaled)); err != nil {
-			return fmt.Errorf("removing groups: %w", err)
+func (b *bench) empty(ctx context.Context, groups, processes int) error {
+	if err := each(makers, groups, func(i int) error {
+		for _, o := range objectsOf(i, processes) {
+			if err := b.cluster.Delete(ctx, o); err != nil {
+				return fmt.Errorf("removing %s: %w", o.GetName(), err)
+			}
 		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	return observe.Wait(ctx, crowded, "all groups are gone", func(ctx context.Context) (bool, string, error) {
 		var groups v1alpha1.ResourceGroupList
