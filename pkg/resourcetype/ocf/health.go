@@ -95,18 +95,27 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 		return nil, err
 	}
 	failed := make(chan error, 1)
+	watch, stop := context.WithCancel(ctx)
+	// They are found before this returns: of a process that ends right afterwards only its children would be found.
+	ends, err := s.mains(watch)
 	go func() {
 		defer close(failed)
-		for {
-			ended, err := s.anyEnds(ctx)
-			if err != nil || ctx.Err() != nil {
-				return // there is nothing to watch: the polls see the rest
+		defer func() { stop() }()
+		for err == nil { // else there is nothing to watch: the polls see the rest
+			var ended int
+			select {
+			case ended = <-ends:
+			case <-ctx.Done():
+				return
 			}
+			stop()
 			reaped(ctx, ended)
 			if err := s.monitor(ctx); err != nil && ctx.Err() == nil {
 				failed <- fmt.Errorf("process %d ended: %w", ended, err)
 				return
 			}
+			watch, stop = context.WithCancel(ctx)
+			ends, err = s.mains(watch)
 		}
 	}()
 	return failed, nil
@@ -130,19 +139,17 @@ func reaped(ctx context.Context, pid int) {
 
 var errNothing = errors.New("the agent has started no process that stays")
 
-// anyEnds waits until one of the main processes ends: those whose parent is not in the cgroup itself.
-func (s *subject) anyEnds(ctx context.Context) (int, error) {
+// mains tells the end of each of the main processes, those whose parent is not in the cgroup itself, until ctx ends.
+func (s *subject) mains(ctx context.Context) (<-chan int, error) {
 	pids, err := s.cgroup.Processes()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	in := make(map[int]bool, len(pids))
 	for _, pid := range pids {
 		in[pid] = true
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	first, watched := make(chan int, len(pids)), 0
+	ends, watched := make(chan int, len(pids)), 0
 	for _, pid := range pids {
 		parent, err := pidfd.Parent(pid)
 		if err != nil || in[parent] {
@@ -156,19 +163,14 @@ func (s *subject) anyEnds(ctx context.Context) (int, error) {
 		go func() {
 			defer p.Close()
 			if p.Wait(ctx) == nil {
-				first <- p.PID
+				ends <- p.PID
 			}
 		}()
 	}
 	if watched == 0 {
-		return 0, errNothing
+		return nil, errNothing
 	}
-	select {
-	case pid := <-first:
-		return pid, nil
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
+	return ends, nil
 }
 
 // Check implements resourcetype.Checker: the agent must be installed on this host, and take the parameters.
