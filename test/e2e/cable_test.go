@@ -1,25 +1,58 @@
 package e2e
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/test/observe"
 )
 
 // The owner's cable to the clients' network comes out: its heartbeats go on over the other network, and its group goes where clients can
 // reach it. The host stays a member, and keeps nothing of the group.
 func TestCableOut(t *testing.T) {
 	ctx := begin(t)
-	must(t, theLab.CableOut(ctx, shop.home, "lan", true))
-	g := movedFrom(t, ctx, shop, shop.home)
+	create(t, ctx)
+	must(t, theLab.CableOut(ctx, extraSite.home, "lan", true))
+	g := movedFrom(t, ctx, extraSite, extraSite.home)
 	if g.Status.Assignment.Reason != "ResourceFailed" {
 		t.Errorf("it was moved for %s", g.Status.Assignment.Reason)
 	}
-	ask(t, ctx, shop)
-	nothingLeft(t, ctx, shop.address, "/srv/quorate/shop", shop.home)
+	ask(t, ctx, extraSite)
+	nothingLeft(t, ctx, extraSite.address, "/srv/quorate/extra", extraSite.home)
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, hosts...))
-	must(t, theLab.CableOut(ctx, shop.home, "lan", false))
+	must(t, theLab.CableOut(ctx, extraSite.home, "lan", false))
+}
+
+// anew deletes a group of the samples and makes it again: for hours it would not fail back to where it has failed, whatever is mended since.
+func anew(t *testing.T, sample string, s site) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*recovery)
+	defer cancel()
+	text, err := os.ReadFile(filepath.Join(samples, sample))
+	must(t, err)
+	all := objects(t, string(text))
+	for _, o := range all {
+		must(t, client.IgnoreNotFound(cluster.Delete(ctx, o)))
+	}
+	must(t, observe.Wait(ctx, recovery, "group "+s.group+" is gone", func(ctx context.Context) (bool, string, error) {
+		for _, o := range objects(t, string(text)) {
+			if err := cluster.Get(ctx, client.ObjectKeyFromObject(o), o); !apierrors.IsNotFound(err) {
+				return false, o.GetName() + " is there", client.IgnoreNotFound(err)
+			}
+		}
+		return true, "", nil
+	}))
+	for _, o := range objects(t, string(text)) {
+		must(t, cluster.Create(ctx, o))
+	}
+	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
 }
 
 // The clients' network is gone on every host, as with a switch that is dead: there is nowhere to go. The groups are tried on the hosts a
@@ -29,6 +62,15 @@ func TestNoCableAnywhere(t *testing.T) {
 		t.Skip("half a minute of waiting for nothing to happen: make test-full does it")
 	}
 	ctx := begin(t)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), recovery)
+		defer cancel()
+		for _, host := range hosts {
+			must(t, theLab.CableOut(ctx, host, "lan", false))
+		}
+		anew(t, "20-shop.yaml", shop)
+		anew(t, "21-news.yaml", news)
+	})
 	for _, host := range hosts {
 		must(t, theLab.CableOut(ctx, host, "lan", true))
 	}
