@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -62,6 +63,8 @@ type facts struct {
 	since                        time.Time
 }
 
+func (f facts) shown() string { return cmp.Or(f.state, "not online") }
+
 func (f facts) online() bool { return f.state == string(v1alpha1.ResourceOnline) }
 
 func (o *failOptions) run(c *cobra.Command, arg string) error {
@@ -86,7 +89,7 @@ func (o *failOptions) fail(ctx context.Context, api client.Client, out io.Writer
 		return errInput{err}
 	}
 	if !before.online() {
-		return errInput{fmt.Errorf("resource %s/%s is %s: only one that is Online can fail", r.Namespace, r.Name, state(before.state))}
+		return errInput{fmt.Errorf("resource %s/%s is %s: only one that is Online can fail", r.Namespace, r.Name, before.shown())}
 	}
 	token := rand.String(8)
 	if o.node != "" {
@@ -104,13 +107,6 @@ func (o *failOptions) fail(ctx context.Context, api client.Client, out io.Writer
 		return err
 	}
 	return o.follow(ctx, api, out, client.ObjectKeyFromObject(r), before)
-}
-
-func state(s string) string {
-	if s == "" {
-		return "not online"
-	}
-	return s
 }
 
 // follow shows each change, until the resource is online again.
@@ -151,12 +147,12 @@ func (o *failOptions) late(key client.ObjectKey, before, last facts) error {
 	if last == before {
 		return fmt.Errorf("%s has not failed within %s: is the agent on %s running?", key, o.timeout, before.node)
 	}
-	return fmt.Errorf("%s is not online again within %s: it is %s on %s (%s)", key, o.timeout, state(last.state), last.node,
+	return fmt.Errorf("%s is not online again within %s: it is %s on %s (%s)", key, o.timeout, last.shown(), last.node,
 		strings.Trim(last.reason+": "+last.message, ": "))
 }
 
 func (f facts) write(out io.Writer, after time.Duration) error {
-	text := fmt.Sprintf("%6.1fs  %-14s on %s", after.Seconds(), state(f.state), f.node)
+	text := fmt.Sprintf("%6.1fs  %-14s on %s", after.Seconds(), f.shown(), f.node)
 	if f.reason != "" {
 		text += "  " + f.reason
 	}
@@ -181,7 +177,7 @@ func (o *failOptions) factsOf(r *v1alpha1.Resource) (facts, error) {
 	}
 	if len(s.Members) == 0 {
 		if o.node != "" && s.Node != o.node {
-			return f, fmt.Errorf("resource %s/%s is on %s, not on %s", r.Namespace, r.Name, cmpNode(s.Node), o.node)
+			return f, fmt.Errorf("resource %s/%s is on %s, not on %s", r.Namespace, r.Name, cmp.Or(s.Node, "no node"), o.node)
 		}
 		return f, nil
 	}
@@ -195,13 +191,6 @@ func (o *failOptions) factsOf(r *v1alpha1.Resource) (facts, error) {
 		f.since = m.OnlineSince.Time
 	}
 	return f, nil
-}
-
-func cmpNode(name string) string {
-	if name == "" {
-		return "no node"
-	}
-	return name
 }
 
 func memberNames(members []v1alpha1.ResourceMember) []string {
