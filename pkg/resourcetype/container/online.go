@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/cgroup"
@@ -210,33 +209,13 @@ func (s *start) announce() error {
 
 // ready waits until the container serves.
 func (s *start) ready(ctx context.Context, proc *pidfd.Process) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	exited := make(chan error, 1)
-	go func() { exited <- proc.Wait(ctx) }()
-	check, interval := probing.Readiness(s.p.LooksAlive, s.p.IsAlive), settle
-	if check != nil {
-		interval = probing.Interval(check)
+	ended, err, last := probing.Await(ctx, probing.Readiness(s.p.LooksAlive, s.p.IsAlive), settle, proc.Wait,
+		func(ctx context.Context, check *v1alpha1.Probe) error { return s.t.probe(ctx, s.p, s.record, check) })
+	switch {
+	case ended:
+		return fmt.Errorf("not ready: %w", s.t.ended(ctx, s.inst, s.record))
+	case err != nil:
+		return errors.Join(fmt.Errorf("the container is not ready: %w%s", err, outlog.Last(s.inst)), last)
 	}
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	var last error
-	for {
-		if check != nil {
-			if last = s.t.probe(ctx, s.p, s.record, check); last == nil {
-				return nil
-			}
-		}
-		select {
-		case err := <-exited:
-			if err == nil {
-				return fmt.Errorf("not ready: %w", s.t.ended(ctx, s.inst, s.record))
-			}
-			return errors.Join(fmt.Errorf("the container is not ready: %w%s", err, outlog.Last(s.inst)), last)
-		case <-tick.C:
-			if check == nil {
-				return nil
-			}
-		}
-	}
+	return nil
 }

@@ -137,37 +137,16 @@ func (t *Type) finish(ctx context.Context, inst *resourcetype.Instance, proc *pi
 
 // ready waits until the process serves.
 func (t *Type) ready(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.GenericApplication, proc *pidfd.Process) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	exited := make(chan error, 1)
-	go func() { exited <- proc.Wait(ctx) }()
-	check := readiness(p.Health)
-	interval := settle
-	if check != nil {
-		interval = probing.Interval(check)
+	ended, err, last := probing.Await(ctx, readiness(p.Health), settle, proc.Wait,
+		func(ctx context.Context, check *v1alpha1.Probe) error { return t.probe(ctx, inst, p, check) })
+	switch {
+	case ended:
+		status, known := t.exits.take(ctx, proc.PID)
+		return fmt.Errorf("process %d %s before it was ready", proc.PID, describe(status, known))
+	case err != nil:
+		return errors.Join(fmt.Errorf("process %d is not ready: %w", proc.PID, err), last)
 	}
-	timer := time.NewTicker(interval)
-	defer timer.Stop()
-	var last error
-	for {
-		if check != nil {
-			if last = t.probe(ctx, inst, p, check); last == nil {
-				return nil
-			}
-		}
-		select {
-		case err := <-exited:
-			if err == nil {
-				status, known := t.exits.take(ctx, proc.PID)
-				return fmt.Errorf("process %d %s before it was ready", proc.PID, describe(status, known))
-			}
-			return errors.Join(fmt.Errorf("process %d is not ready: %w", proc.PID, err), last)
-		case <-timer.C:
-			if check == nil {
-				return nil
-			}
-		}
-	}
+	return nil
 }
 
 // Offline asks the process to end, and kills what is left after its timeout or its end.

@@ -44,6 +44,11 @@ func (a *Announcer) Announce() error { return a.wire.announce() }
 
 // Repeat tells it a few times more, for those that missed it, and returns after 10 s, when ctx ends, or when may says no.
 func (a *Announcer) Repeat(ctx context.Context, may func() error) {
+	a.repeat(ctx, may, func(error) bool { return false })
+}
+
+// repeat is Repeat that asks failed whether to go on after an announcement that could not be sent.
+func (a *Announcer) repeat(ctx context.Context, may func() error, failed func(error) bool) {
 	start := time.Now()
 	for _, after := range a.timing.Announce {
 		timer := time.NewTimer(time.Until(start.Add(after)))
@@ -53,7 +58,10 @@ func (a *Announcer) Repeat(ctx context.Context, may func() error) {
 			return
 		case <-timer.C:
 		}
-		if may() != nil || a.Announce() != nil {
+		if may() != nil || ctx.Err() != nil {
+			return
+		}
+		if err := a.Announce(); err != nil && !failed(err) {
 			return
 		}
 	}

@@ -188,25 +188,14 @@ func (t *Type) repeat(inst *resourcetype.Instance, w *wire) {
 	t.mu.Lock()
 	t.announcers[inst.Resource.UID] = cancel
 	t.mu.Unlock()
-	start := time.Now()
+	a := &Announcer{wire: w, timing: t.timing}
 	go func() {
 		defer cancel()
-		defer w.Close()
-		for _, after := range t.timing.Announce {
-			timer := time.NewTimer(time.Until(start.Add(after)))
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
-			if t.mayAnnounce(inst, w.ip) != nil || ctx.Err() != nil {
-				return
-			}
-			if err := w.announce(); err != nil {
-				inst.Log.Info("Announcing an address again", "address", w.ip.String(), "reason", err.Error())
-			}
-		}
+		defer a.Close()
+		a.repeat(ctx, func() error { return t.mayAnnounce(inst, w.ip) }, func(err error) bool {
+			inst.Log.Info("Announcing an address again", "address", w.ip.String(), "reason", err.Error())
+			return true
+		})
 	}()
 }
 

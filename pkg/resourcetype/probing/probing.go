@@ -39,12 +39,40 @@ func Readiness(looksAlive, isAlive *v1alpha1.Probe) *v1alpha1.Probe {
 	return looksAlive
 }
 
-// Interval is how often a starting resource is asked.
-func Interval(p *v1alpha1.Probe) time.Duration {
-	if p.Exec != nil {
-		return PollExec
+// Await waits until what has been started is ready: the check passes, or without a check settle has passed. wait returns nil when the process
+// has ended, else an error when its context has. ended says that the process ended first; err that ctx did, with the last word of the check.
+func Await(
+	ctx context.Context, check *v1alpha1.Probe, settle time.Duration, wait func(context.Context) error, run func(context.Context, *v1alpha1.Probe) error,
+) (ended bool, err, last error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	exited := make(chan error, 1)
+	go func() { exited <- wait(ctx) }()
+	interval := settle
+	switch {
+	case check == nil:
+	case check.Exec != nil:
+		interval = PollExec
+	default:
+		interval = PollFast
 	}
-	return PollFast
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if check != nil {
+			if last = run(ctx, check); last == nil {
+				return false, nil, nil
+			}
+		}
+		select {
+		case err := <-exited:
+			return err == nil, err, last
+		case <-tick.C:
+			if check == nil {
+				return false, nil, nil
+			}
+		}
+	}
 }
 
 // Run runs a check within its timeout; nil means healthy. exec runs the commands of those that name one.
