@@ -162,7 +162,7 @@ func TestLife(t *testing.T) {
 	r := newRig(t)
 	typ := New(r.Socket)
 	inst := r.instance("life", func(p *v1alpha1.Container) {
-		script(`trap 'echo stopped >/data/end; exit 0' USR1; env >/data/env; hostname >/data/name; echo hello; while :; do date +%s%N >/data/now; busybox sleep 0.02; done`)(p)
+		script(`trap 'echo stopped >/data/end; exit 0' USR1; env >/data/env; hostname >/data/name; echo hello; while :; do date +%s%N >/data/new; busybox mv /data/new /data/now; busybox sleep 0.02; done`)(p)
 		p.Env = []v1alpha1.EnvVar{{Name: "COLOUR", Value: "blue"}}
 		p.Stop = &v1alpha1.Stop{Signal: "SIGUSR1"}
 		p.IsAlive = &v1alpha1.Probe{Exec: &v1alpha1.ExecProbe{Command: []string{"/bin/sh", "-c", "test -s /data/now"}}}
@@ -216,7 +216,7 @@ func TestContainerdDies(t *testing.T) {
 	r := newRig(t)
 	typ := New(r.Socket)
 	inst := r.instance("orphan", func(p *v1alpha1.Container) {
-		script(`i=0; while :; do i=$((i+1)); echo $i >/data/count; busybox sleep 0.01; done`)(p)
+		script(`i=0; while :; do i=$((i+1)); echo $i >/data/new; busybox mv /data/new /data/count; busybox sleep 0.01; done`)(p)
 		p.Stop = &v1alpha1.Stop{Timeout: &metav1.Duration{Duration: 100 * time.Millisecond}} // it heeds no signal
 		p.IsAlive = &v1alpha1.Probe{Exec: &v1alpha1.ExecProbe{Command: []string{"/bin/busybox", "test", "-s", "/data/count"}}}
 	})
