@@ -7,11 +7,8 @@ import (
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/test/observe"
+	"github.com/quorate/quorate/test/e2e/beside"
 )
 
 // The owner's cable to the clients' network comes out: its heartbeats go on over the other network, and its group goes where clients can
@@ -37,18 +34,7 @@ func anew(t *testing.T, sample string, s site) {
 	defer cancel()
 	text, err := os.ReadFile(filepath.Join(samples, sample))
 	must(t, err)
-	all := objects(t, string(text))
-	for _, o := range all {
-		must(t, client.IgnoreNotFound(cluster.Delete(ctx, o)))
-	}
-	must(t, observe.Wait(ctx, recovery, "group "+s.group+" is gone", func(ctx context.Context) (bool, string, error) {
-		for _, o := range objects(t, string(text)) {
-			if err := cluster.Get(ctx, client.ObjectKeyFromObject(o), o); !apierrors.IsNotFound(err) {
-				return false, o.GetName() + " is there", client.IgnoreNotFound(err)
-			}
-		}
-		return true, "", nil
-	}))
+	beside.Delete(t, ctx, cluster, string(text))
 	for _, o := range objects(t, string(text)) {
 		must(t, cluster.Create(ctx, o))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/resourcetype/container"
 	"github.com/quorate/quorate/pkg/resourcetype/container/containertest"
+	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/observe"
 )
 
@@ -115,16 +116,7 @@ func TestContainer(t *testing.T) {
 	runContainerd(t, ctx, "node-b")
 	runContainerd(t, ctx, "node-c")
 	importImage(t, ctx, "node-c")
-	all := objects(t, till)
-	for _, object := range all {
-		must(t, cluster.Create(ctx, object))
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), recovery)
-		defer cancel()
-		for _, object := range all {
-			must(t, client.IgnoreNotFound(cluster.Delete(ctx, object)))
-		}
+	beside.Create(t, ctx, cluster, till, func(ctx context.Context) {
 		nothingLeft(t, ctx, s.address, "/srv/quorate/till", hosts...)
 		for _, host := range hosts { // one that has lost its power since has none
 			_, _ = theLab.Exec(ctx, host, "pkill", "-9", "-x", "containerd")

@@ -126,17 +126,7 @@ func objects(t *testing.T, manifests string) []*unstructured.Unstructured {
 // back, and removes it at the end.
 func create(t *testing.T, ctx context.Context) {
 	t.Helper()
-	for _, object := range objects(t, extra) {
-		must(t, cluster.Create(ctx, object))
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), recovery)
-		defer cancel()
-		for _, object := range objects(t, extra) {
-			must(t, client.IgnoreNotFound(cluster.Delete(ctx, object)))
-		}
-		gone(t, ctx)
-	})
+	beside.Create(t, ctx, cluster, extra, func(ctx context.Context) { nothingLeft(t, ctx, extraSite.address, "/srv/quorate/extra", hosts...) })
 	must(t, cluster.WaitOnline(ctx, recovery, "extra", "node-c"))
 	ask(t, ctx, extraSite)
 }

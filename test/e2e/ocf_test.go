@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
 )
@@ -67,18 +66,7 @@ func monitorProcess(t *testing.T, ctx context.Context, host string) string {
 func TestOCFAgent(t *testing.T) {
 	ctx := begin(t)
 	s := site{group: "ledger", url: "http://10.77.2.103/", address: "10.77.2.103", home: "node-c"}
-	all := objects(t, ledger)
-	for _, object := range all {
-		must(t, cluster.Create(ctx, object))
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), recovery)
-		defer cancel()
-		for _, object := range all {
-			must(t, client.IgnoreNotFound(cluster.Delete(ctx, object)))
-		}
-		nothingLeft(t, ctx, s.address, "/srv/quorate/ledger", hosts...)
-	})
+	beside.Create(t, ctx, cluster, ledger, func(ctx context.Context) { nothingLeft(t, ctx, s.address, "/srv/quorate/ledger", hosts...) })
 	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
 	before, p := ask(t, ctx, s), probe(t, ctx, s)
 

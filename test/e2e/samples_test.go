@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -20,14 +21,13 @@ func addSample(t *testing.T, ctx context.Context, file string) {
 	t.Helper()
 	manifests, err := os.ReadFile("../../config/samples/" + file)
 	must(t, err)
-	bed := beside.Bed{Lab: theLab, Cluster: cluster, Hosts: hosts}
-	bed.Create(t, ctx, string(manifests), func(ctx context.Context) {
+	beside.Create(t, ctx, cluster, string(manifests), func(ctx context.Context) {
 		for _, object := range objects(t, string(manifests)) {
 			address := field(object.Object, "spec", "ipAddress", "address")
 			mount := field(object.Object, "spec", "loopbackDisk", "mountPath")
 			if address+mount != "" {
 				before, _, _ := strings.Cut(address, "/")
-				nothingLeft(t, ctx, orElse(before, "no-address"), orElse(mount, "/no/mount"), hosts...)
+				nothingLeft(t, ctx, cmp.Or(before, "no-address"), cmp.Or(mount, "/no/mount"), hosts...)
 			}
 		}
 	})
@@ -38,13 +38,6 @@ func field(object map[string]any, path ...string) string {
 		object, _ = object[name].(map[string]any)
 	}
 	text, _ := object[path[len(path)-1]].(string)
-	return text
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
 	return text
 }
 

@@ -31,28 +31,34 @@ func Objects(t *testing.T, manifests string) []*unstructured.Unstructured {
 	}
 }
 
-// Create makes the objects of manifests, and deletes them when the test ends; gone then waits until nothing of them is left.
-func (b *Bed) Create(t *testing.T, ctx context.Context, manifests string, gone func(context.Context)) {
+// Create makes the objects of manifests, and deletes them when the test ends; gone then waits until nothing of them is left on any host.
+func Create(t *testing.T, ctx context.Context, c *observe.Cluster, manifests string, gone func(context.Context)) {
+	t.Helper()
+	for _, object := range Objects(t, manifests) {
+		Must(t, c.Create(ctx, object))
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*Recovery)
+		defer cancel()
+		Delete(t, ctx, c, manifests)
+		gone(ctx)
+	})
+}
+
+// Delete deletes the objects of manifests, and waits until they are gone. What is not there is gone.
+func Delete(t *testing.T, ctx context.Context, c *observe.Cluster, manifests string) {
 	t.Helper()
 	all := Objects(t, manifests)
 	for _, object := range all {
-		Must(t, b.Cluster.Create(ctx, object))
+		Must(t, client.IgnoreNotFound(c.Delete(ctx, object)))
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), Recovery)
-		defer cancel()
+	Must(t, observe.Wait(ctx, Recovery, "the objects are deleted", func(ctx context.Context) (bool, string, error) {
 		for _, object := range all {
-			Must(t, client.IgnoreNotFound(b.Cluster.Delete(ctx, object)))
-		}
-		gone(ctx)
-		Must(t, observe.Wait(ctx, Recovery, "the objects are deleted", func(ctx context.Context) (bool, string, error) {
-			for _, object := range all {
-				err := b.Cluster.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopy())
-				if !apierrors.IsNotFound(err) {
-					return false, object.GetKind() + " " + object.GetName() + " is there", err
-				}
+			err := c.Get(ctx, client.ObjectKeyFromObject(object), object)
+			if !apierrors.IsNotFound(err) {
+				return false, object.GetKind() + " " + object.GetName() + " is there, finalizers " + strings.Join(object.GetFinalizers(), ", "), err
 			}
-			return true, "", nil
-		}))
-	})
+		}
+		return true, "", nil
+	}))
 }

@@ -98,7 +98,7 @@ func (v variant) start(t *testing.T, ctx context.Context, disk string) *writer {
 		}
 	}
 	text := strings.ReplaceAll(string(manifests), inSamples, programs(t))
-	bed.Create(t, ctx, strings.ReplaceAll(text, v.disk, disk), func(ctx context.Context) { v.nothingLeft(t, ctx) })
+	beside.Create(t, ctx, bed.Cluster, strings.ReplaceAll(text, v.disk, disk), func(ctx context.Context) { v.nothingLeft(t, ctx) })
 	must(t, bed.Cluster.WaitOnline(ctx, recovery, v.group, ""))
 	v.sql(t, ctx, fmt.Sprintf("CREATE ROLE app LOGIN PASSWORD '%s'; CREATE TABLE entries (n bigint NOT NULL); GRANT SELECT, INSERT ON entries TO app", password))
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes", "data_checksums"} {
