@@ -192,6 +192,18 @@ func (i *Instance) MayStart() error {
 	return i.MayAct()
 }
 
+// Environment is what a resource's processes see of the cluster, as NAME=value; QUORATE_NETWORK_NAME is there when it depends on a NetworkName.
+func (i *Instance) Environment() []string {
+	env := []string{
+		"QUORATE_CLUSTER=" + i.Cluster, "QUORATE_NODE=" + i.NodeName, "QUORATE_NAMESPACE=" + i.Resource.Namespace,
+		"QUORATE_GROUP=" + i.Group.Name, "QUORATE_RESOURCE=" + i.Resource.Name,
+	}
+	if i.NetworkName != "" {
+		env = append(env, "QUORATE_NETWORK_NAME="+i.NetworkName)
+	}
+	return env
+}
+
 // Report tells progress, if anybody listens.
 func (i *Instance) Report(format string, args ...any) {
 	if i.Progress != nil {

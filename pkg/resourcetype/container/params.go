@@ -99,16 +99,7 @@ func recorded(inst *resourcetype.Instance) (record, *cgroup.Cgroup, error) {
 
 // environment is what the container sees of the cluster, then what the spec adds. The image's own comes before both.
 func environment(inst *resourcetype.Instance, p *v1alpha1.Container) []string {
-	env := []string{
-		"QUORATE_CLUSTER=" + inst.Cluster,
-		"QUORATE_NODE=" + inst.NodeName,
-		"QUORATE_NAMESPACE=" + inst.Resource.Namespace,
-		"QUORATE_GROUP=" + inst.Group.Name,
-		"QUORATE_RESOURCE=" + inst.Resource.Name,
-	}
-	if inst.NetworkName != "" {
-		env = append(env, "QUORATE_NETWORK_NAME="+inst.NetworkName)
-	}
+	env := inst.Environment()
 	for _, v := range p.Env {
 		env = append(env, v.Name+"="+v.Value)
 	}

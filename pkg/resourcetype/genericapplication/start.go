@@ -113,17 +113,7 @@ func inVirtualServer(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 
 // environment is what the process sees of the cluster, then what the spec adds. Nothing is inherited from the agent.
 func environment(inst *resourcetype.Instance, p *v1alpha1.GenericApplication) ([]string, error) {
-	env := []string{
-		defaultPath,
-		"QUORATE_CLUSTER=" + inst.Cluster,
-		"QUORATE_NODE=" + inst.NodeName,
-		"QUORATE_NAMESPACE=" + inst.Resource.Namespace,
-		"QUORATE_GROUP=" + inst.Group.Name,
-		"QUORATE_RESOURCE=" + inst.Resource.Name,
-	}
-	if inst.NetworkName != "" {
-		env = append(env, "QUORATE_NETWORK_NAME="+inst.NetworkName)
-	}
+	env := append([]string{defaultPath}, inst.Environment()...)
 	for _, v := range p.Env {
 		if v.ValueFrom != nil {
 			return nil, fmt.Errorf("env %s of %s: valueFrom is not supported yet, use value", v.Name, inst.Resource)

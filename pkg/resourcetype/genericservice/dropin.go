@@ -23,13 +23,7 @@ func (s *subject) dropInPath() string {
 
 // environment is what the unit sees of the cluster, in the order in which it is written.
 func (s *subject) environment() []string {
-	env := []string{
-		"QUORATE_CLUSTER=" + s.inst.Cluster, "QUORATE_NODE=" + s.inst.NodeName, "QUORATE_NAMESPACE=" + s.inst.Resource.Namespace,
-		"QUORATE_GROUP=" + s.inst.Group.Name, "QUORATE_RESOURCE=" + s.inst.Resource.Name,
-	}
-	if s.inst.NetworkName != "" {
-		env = append(env, "QUORATE_NETWORK_NAME="+s.inst.NetworkName)
-	}
+	env := s.inst.Environment()
 	if p := s.spec.GenericService.StartParameters; p != "" {
 		env = append(env, "QUORATE_START_PARAMETERS="+p)
 	}

@@ -29,13 +29,7 @@ func (s *subject) run(ctx context.Context, action string, dir *os.File) error {
 	}
 	c := &ocf.Call{
 		Agent: s.agent, Action: action, Instance: s.inst.Resource.Namespace + "." + s.inst.Resource.Name, Parameters: parameters, Cgroup: dir, Output: out,
-		Env: []string{
-			"QUORATE_CLUSTER=" + s.inst.Cluster, "QUORATE_NODE=" + s.inst.NodeName, "QUORATE_NAMESPACE=" + s.inst.Resource.Namespace,
-			"QUORATE_GROUP=" + s.inst.Group.Name, "QUORATE_RESOURCE=" + s.inst.Resource.Name,
-		},
-	}
-	if s.inst.NetworkName != "" {
-		c.Env = append(c.Env, "QUORATE_NETWORK_NAME="+s.inst.NetworkName)
+		Env: s.inst.Environment(),
 	}
 	if s.spec.PendingTimeout != nil {
 		c.Timeout = s.spec.PendingTimeout.Duration

@@ -11,13 +11,9 @@ import (
 // Dial connects from the host, as a program there does. The address must be a number, since names are for the resolver of this process; the
 // connection belongs to the caller, so a frozen or dead host does not end it.
 func (h Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	pid, err := h.Group.Sub(InitGroup).First()
+	target, err := h.open()
 	if err != nil {
-		return nil, fmt.Errorf("host %s is down: %w", h.Name, err)
-	}
-	target, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("host %s is down: %w", h.Name, err)
+		return nil, err
 	}
 	defer unix.Close(target)
 	type result struct {

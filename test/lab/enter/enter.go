@@ -87,18 +87,27 @@ func (h Host) Wait(cmd *exec.Cmd) error {
 	return &ExitError{Code: code, Host: h.Name, Args: cmd.Args}
 }
 
+// open returns a descriptor of the host's first process, whose namespaces are the host's; the caller closes it.
+func (h Host) open() (int, error) {
+	pid, err := h.Group.Sub(InitGroup).First()
+	if err != nil {
+		return -1, fmt.Errorf("host %s is down: %w", h.Name, err)
+	}
+	target, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1, fmt.Errorf("host %s is down: %w", h.Name, err)
+	}
+	return target, nil
+}
+
 // Start starts a command in the host.
 func (h Host) Start(ctx context.Context, s Streams, args ...string) (*exec.Cmd, error) {
 	if len(args) == 0 {
 		return nil, errors.New("no command given")
 	}
-	pid, err := h.Group.Sub(InitGroup).First()
+	target, err := h.open()
 	if err != nil {
-		return nil, fmt.Errorf("host %s is down: %w", h.Name, err)
-	}
-	target, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("host %s is down: %w", h.Name, err)
+		return nil, err
 	}
 	defer unix.Close(target)
 	group := h.Group.Sub(ExecGroup)
