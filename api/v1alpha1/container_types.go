@@ -48,6 +48,13 @@ type Container struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=1024
 	Command []string `json:"command,omitempty"`
+	// user that the container runs as, and its group (USER or USER:GROUP): by number, or by name as the image's own files have it; default
+	// the image's own, else root. What it may read and write on a disk goes by the number: so does a disk that moves to another host.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,9}|[A-Za-z_][A-Za-z0-9_.-]*)(:([0-9]{1,9}|[A-Za-z_][A-Za-z0-9_.-]*))?$`
+	User string `json:"user,omitempty"`
 	// env is the container's environment, beside the image's own.
 	// +optional
 	// +listType=map

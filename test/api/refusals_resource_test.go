@@ -98,6 +98,7 @@ func TestParameterRefusals(t *testing.T) {
 		"host path climbs":       {container(`{image: a, mounts: [{hostPath: /srv/../etc, path: /a}]}`), []string{"spec.container.mounts[0].hostPath"}},
 		"bridge of the host":     {container(`{image: a, bridge: br0}`), []string{"spec.container.bridge"}},
 		"pull policy":            {container(`{image: a, pullPolicy: Sometimes}`), []string{"spec.container.pullPolicy"}},
+		"user of container":      {container(`{image: a, user: "me:too:many"}`), []string{"spec.container.user"}},
 		"limit of processes":     {container(`{image: a, limits: {processes: 0}}`), []string{"spec.container.limits.processes"}},
 		"device of host":         {container(`{image: a, devices: [/etc/shadow]}`), []string{"spec.container.devices[0]"}},
 		"balancer ports":         {param("NetworkLoadBalancer", "networkLoadBalancer", `{network: lan, clusterIP: 10.0.0.1/8, portRules: [{name: a, startPort: 9, endPort: 8}]}`), []string{"endPort"}},

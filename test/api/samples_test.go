@@ -33,6 +33,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"file sync":  {"samples/file-sync.yaml", "demo"},
 		"pg process": {"samples/postgresql-process.yaml", "demo"},
 		"pg ocf":     {"samples/postgresql-ocf.yaml", "demo"},
+		"pg box":     {"samples/postgresql-container.yaml", "demo"},
 	}
 	named := map[string]bool{"samples/README.md": true}
 	for _, tc := range cases {

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
-	"github.com/quorate/quorate/pkg/resourcetype/container"
 	"github.com/quorate/quorate/pkg/resourcetype/container/containertest"
 	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/observe"
@@ -58,37 +57,12 @@ spec:
     isAlive: {exec: {command: [/bin/sh, -c, "test -s /data/visits || exit 0"]}}
 `
 
-// importImage gives a simulated host's containerd the image.
-func importImage(t *testing.T, ctx context.Context, host string) {
+// visitsFile is the image in a file.
+func visitsFile(t *testing.T) string {
 	t.Helper()
 	image := containertest.Box(visitsImage)
 	image.Files["bin/quorate-visits"] = filepath.Join(os.Getenv("QUORATE_BIN"), "quorate-visits")
-	// The host sees this directory as /var/log.
-	path := filepath.Join(filepath.Dir(theLab.LogFile(host, "containerd")), "visits.tar")
-	file, err := os.Create(path)
-	must(t, err)
-	defer func() { must(t, os.Remove(path)) }()
-	_, err = image.WriteTo(file)
-	must(t, err)
-	must(t, file.Close())
-	out, err := theLab.Exec(ctx, host, "ctr", "-n", container.Namespace, "images", "import", "/var/log/visits.tar")
-	if err != nil {
-		t.Fatalf("importing the image on %s: %v: %s", host, err, out)
-	}
-}
-
-// runContainerd starts a containerd on a simulated host, in the host's own namespaces, or starts it again, and waits until it answers.
-func runContainerd(t *testing.T, ctx context.Context, host string) {
-	t.Helper()
-	script := "mkdir -p /run/containerd && cat >/run/containerd/config.toml <<'END'\n" + containertest.Config("/var/lib/containerd", "/run/containerd") +
-		"END\nsetsid containerd -c /run/containerd/config.toml >>/var/log/containerd.log 2>&1 </dev/null &"
-	if out, err := theLab.Exec(ctx, host, "/bin/sh", "-c", script); err != nil {
-		t.Fatalf("starting containerd on %s: %v: %s", host, err, out)
-	}
-	must(t, observe.Wait(ctx, recovery, "containerd answers on "+host, func(ctx context.Context) (bool, string, error) {
-		out, err := theLab.Exec(ctx, host, "ctr", "--connect-timeout", "1s", "version")
-		return err == nil, out, nil
-	}))
+	return beside.SaveImage(t, image)
 }
 
 // problemsOf are the agent's problems with a reason.
@@ -113,14 +87,13 @@ func problemsOf(ctx context.Context, host, reason string) ([]v1alpha1.AgentProbl
 func TestContainer(t *testing.T) {
 	ctx := begin(t)
 	s := site{group: "till", url: "http://10.77.2.107/", address: "10.77.2.107", home: "node-c"}
-	runContainerd(t, ctx, "node-b")
-	runContainerd(t, ctx, "node-c")
-	importImage(t, ctx, "node-c")
+	image := visitsFile(t)
+	beside.RunContainerd(t, ctx, theLab, "node-b")
+	beside.RunContainerd(t, ctx, theLab, "node-c")
+	beside.ImportImage(t, ctx, theLab, "node-c", image)
 	beside.Create(t, ctx, cluster, till, func(ctx context.Context) {
 		nothingLeft(t, ctx, s.address, "/srv/quorate/till", hosts...)
-		for _, host := range hosts { // one that has lost its power since has none
-			_, _ = theLab.Exec(ctx, host, "pkill", "-9", "-x", "containerd")
-		}
+		beside.StopContainerd(ctx, theLab, hosts...)
 	})
 	begun := time.Now()
 	must(t, cluster.WaitOnline(ctx, recovery, s.group, s.home))
@@ -133,7 +106,7 @@ func TestContainer(t *testing.T) {
 		}
 	}
 	must(t, observe.Wait(ctx, recovery, "node-b says that it lacks the image", missing(1)))
-	importImage(t, ctx, "node-b")
+	beside.ImportImage(t, ctx, theLab, "node-b", image)
 	must(t, observe.Wait(ctx, recovery, "node-b lacks nothing", missing(0)))
 	if problems, err := problemsOf(ctx, "node-a", v1alpha1.ProblemContainerd); err != nil || len(problems) > 0 {
 		t.Errorf("node-a, which is no possible owner, complains: %v, %v", problems, err)
@@ -145,7 +118,7 @@ func TestContainer(t *testing.T) {
 		t.Fatalf("killing containerd: %v: %s", err, out)
 	}
 	time.Sleep(1500 * time.Millisecond)
-	runContainerd(t, ctx, s.home)
+	beside.RunContainerd(t, ctx, theLab, s.home)
 	time.Sleep(time.Second)
 	_, err := theLab.Kill(ctx, s.home)
 	must(t, err)
@@ -163,8 +136,8 @@ func TestContainer(t *testing.T) {
 		t.Errorf("counted %d, then acknowledged %d, now at %d on %s: acknowledged visits are lost", before.Count, report.Good, after.Count, after.Host)
 	}
 	must(t, theLab.Start(ctx, s.home))
-	runContainerd(t, ctx, s.home)
-	importImage(t, ctx, s.home)
+	beside.RunContainerd(t, ctx, theLab, s.home)
+	beside.ImportImage(t, ctx, theLab, s.home, image)
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, s.home))
 
 	// The agent of node-b hangs: its guardian stops what runs there.

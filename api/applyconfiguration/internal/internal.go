@@ -841,6 +841,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: useNetworkName
       type:
         scalar: boolean
+    - name: user
+      type:
+        scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.ContainerLimits
   map:
     fields:

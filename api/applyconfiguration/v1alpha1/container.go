@@ -17,6 +17,9 @@ type ContainerApplyConfiguration struct {
 	PullPolicy *apiv1alpha1.ContainerPullPolicy `json:"pullPolicy,omitempty"`
 	// command and arguments instead of the image's own entry point and arguments.
 	Command []string `json:"command,omitempty"`
+	// user that the container runs as, and its group (USER or USER:GROUP): by number, or by name as the image's own files have it; default
+	// the image's own, else root. What it may read and write on a disk goes by the number: so does a disk that moves to another host.
+	User *string `json:"user,omitempty"`
 	// env is the container's environment, beside the image's own.
 	Env []EnvVarApplyConfiguration `json:"env,omitempty"`
 	// mounts are the directories that the container sees: of the group's disks, or of the host where the Cluster allows it.
@@ -73,6 +76,14 @@ func (b *ContainerApplyConfiguration) WithCommand(values ...string) *ContainerAp
 	for i := range values {
 		b.Command = append(b.Command, values[i])
 	}
+	return b
+}
+
+// WithUser sets the User field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the User field is set to the value of the last call.
+func (b *ContainerApplyConfiguration) WithUser(value string) *ContainerApplyConfiguration {
+	b.User = &value
 	return b
 }
 

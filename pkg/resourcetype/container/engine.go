@@ -62,6 +62,7 @@ type prepared struct {
 // plan is all that an engine needs to know to make a container.
 type plan struct {
 	id, image  string
+	user       string // empty for the image's own
 	labels     map[string]string
 	command    []string
 	env        []string

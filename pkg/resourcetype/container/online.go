@@ -108,7 +108,7 @@ func (s *start) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.plan = plan{
-		id: s.record.ID, image: image, labels: labelsOf(s.inst), command: s.p.Command, env: environment(s.inst, s.p), devices: s.p.Devices,
+		id: s.record.ID, image: image, labels: labelsOf(s.inst), user: s.p.User, command: s.p.Command, env: environment(s.inst, s.p), devices: s.p.Devices,
 		ownNetwork: s.cable != nil, cgroup: runtimePath(s.cg.Path()), limits: limits, log: outlog.Path(s.inst),
 	}
 	if s.p.UseNetworkName {

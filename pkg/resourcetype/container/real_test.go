@@ -211,6 +211,30 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// TestUser: the container runs as the user of its spec, in no group of another one, and writes only what that user may.
+func TestUser(t *testing.T) {
+	r := newRig(t)
+	if err := errors.Join(os.MkdirAll(r.disk+"/a/b", 0o700), os.Chown(r.disk+"/a/b", 999, 998)); err != nil {
+		t.Fatal(err)
+	}
+	typ := New(r.Socket)
+	inst := r.instance("user", func(p *v1alpha1.Container) {
+		script(`busybox id -u >/data/who; busybox id -g >>/data/who; busybox id -G >>/data/who; echo >/etc/mine || echo refused >>/data/who; exec busybox sleep 1000`)(p)
+		p.User, p.Stop = "999:998", &v1alpha1.Stop{Signal: "SIGKILL"}
+		p.IsAlive = &v1alpha1.Probe{Exec: &v1alpha1.ExecProbe{Command: []string{"/bin/sh", "-c", "test $(busybox id -u) = 999 -a -s /data/who"}}}
+	})
+	r.online(typ, inst)
+	eventually(t, "it has told all", func() bool { return read(t, r.disk+"/a/b/who") == "999\n998\n998\nrefused" })
+	nobody := r.instance("nobody", func(p *v1alpha1.Container) { p.User = "postgres" })
+	if err := typ.Online(t.Context(), nobody); err == nil || !strings.Contains(err.Error(), `container.user "postgres"`) {
+		t.Errorf("a user that the image does not know: %v", err)
+	}
+	if err := typ.Offline(t.Context(), inst); err != nil {
+		t.Fatal(err)
+	}
+	r.nothingLeft(inst)
+}
+
 // TestContainerdDies: what runs goes on, is watched, and can be stopped by force without containerd, which knows no more of it afterwards.
 func TestContainerdDies(t *testing.T) {
 	r := newRig(t)

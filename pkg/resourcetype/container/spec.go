@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -26,6 +27,9 @@ func specOf(p *plan, image containerd.Image) ([]oci.SpecOpts, error) {
 	if len(p.command) > 0 {
 		opts = append(opts, oci.WithProcessArgs(p.command...)) // instead of the entry point, not after it
 	}
+	if p.user != "" {
+		opts = append(opts, asUser(p.user))
+	}
 	if p.hostName != "" {
 		opts = append(opts, oci.WithHostname(p.hostName))
 	}
@@ -44,6 +48,16 @@ func specOf(p *plan, image containerd.Image) ([]oci.SpecOpts, error) {
 		opts = append(opts, oci.WithDevices(device, device, "rwm"))
 	}
 	return opts, nil
+}
+
+// asUser has the container run as a user, and in none of the groups that the image gives its own.
+func asUser(user string) oci.SpecOpts {
+	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+		if err := oci.WithUser(user)(ctx, client, c, s); err != nil {
+			return fmt.Errorf("container.user %q: %w; give its number, and its group's, if the image does not know the name", user, err)
+		}
+		return nil
+	}
 }
 
 func bindMounts(all []bind) []specs.Mount {

@@ -28,6 +28,17 @@ func TestPowerCutsProcess(t *testing.T) {
 	powerCuts(t, process, n)
 }
 
+// PostgreSQL in a container.
+func TestPowerCutsContainer(t *testing.T) {
+	n, long := cuts(t)
+	if !long {
+		t.Skip("the OCF variant is enough in `make test`: run `make test-postgres-failover`")
+	}
+	v := boxed
+	v.imageFile = imageFile(t)
+	powerCuts(t, v, n)
+}
+
 // powerCuts cuts the power of the host that has the database again and again, under a client that writes.
 func powerCuts(t *testing.T, v variant, n int) {
 	ctx := begin(t, time.Duration(n)*recovery+2*recovery, v)
@@ -76,6 +87,7 @@ func (v variant) cut(t *testing.T, ctx context.Context, w *writer, lives int) ti
 		t.Errorf("the group is on %s, whose power was cut", now)
 	}
 	must(t, bed.Start(ctx, owner))
+	v.equip(t, ctx, owner)
 	must(t, bed.Cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, bed.Hosts...))
 	return w.progress().lives[lives].first.Sub(report.Cut.Wall)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/resourcetype/container"
 	"github.com/quorate/quorate/test/e2e/beside"
 	"github.com/quorate/quorate/test/lab"
 	"github.com/quorate/quorate/test/observe"
@@ -45,11 +46,19 @@ func TestMain(m *testing.M) {
 }
 
 // variant is a sample of PostgreSQL.
-type variant struct{ group, sample, address, disk string }
+type variant struct {
+	group, sample, address, disk string
+	// user whose processes are the server's, as hosts see it.
+	user string
+	// boxed is in a container.
+	boxed     bool
+	imageFile string
+}
 
 var (
-	process = variant{group: "orders", sample: "postgresql-process.yaml", address: "10.77.2.121", disk: "disk-4.img"}
-	ocf     = variant{group: "billing", sample: "postgresql-ocf.yaml", address: "10.77.2.122", disk: "disk-5.img"}
+	process = variant{group: "orders", sample: "postgresql-process.yaml", address: "10.77.2.121", disk: "disk-4.img", user: "postgres"}
+	ocf     = variant{group: "billing", sample: "postgresql-ocf.yaml", address: "10.77.2.122", disk: "disk-5.img", user: "postgres"}
+	boxed   = variant{group: "ledger", sample: "postgresql-container.yaml", address: "10.77.2.123", disk: "disk-8.img", user: "999", boxed: true}
 )
 
 // cuts is how many power cuts to make; long says that it is more than the few of `make test`.
@@ -92,13 +101,23 @@ func (v variant) start(t *testing.T, ctx context.Context, disk string) *writer {
 	t.Helper()
 	manifests, err := os.ReadFile(filepath.Join("../../../config/samples", v.sample))
 	must(t, err)
-	for _, text := range []string{inSamples, v.disk} {
-		if !strings.Contains(string(manifests), text) {
-			t.Fatalf("%s does not name %s", v.sample, text)
+	text := string(manifests)
+	replace := func(old, with string) {
+		if !strings.Contains(text, old) {
+			t.Fatalf("%s does not name %s", v.sample, old)
 		}
+		text = strings.ReplaceAll(text, old, with)
 	}
-	text := strings.ReplaceAll(string(manifests), inSamples, programs(t))
-	beside.Create(t, ctx, bed.Cluster, strings.ReplaceAll(text, v.disk, disk), func(ctx context.Context) { v.nothingLeft(t, ctx) })
+	replace(v.disk, disk)
+	if v.boxed {
+		replace(imageInSample, image)
+	} else {
+		replace(inSamples, programs(t))
+	}
+	for _, host := range bed.Hosts {
+		v.equip(t, ctx, host)
+	}
+	beside.Create(t, ctx, bed.Cluster, text, func(ctx context.Context) { v.nothingLeft(t, ctx) })
 	must(t, bed.Cluster.WaitOnline(ctx, recovery, v.group, ""))
 	v.sql(t, ctx, fmt.Sprintf("CREATE ROLE app LOGIN PASSWORD '%s'; CREATE TABLE entries (n bigint NOT NULL); GRANT SELECT, INSERT ON entries TO app", password))
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes", "data_checksums"} {
@@ -122,8 +141,12 @@ func (v variant) client(t *testing.T) *pgx.ConnConfig {
 // sql has the database's administrator run a statement on the host that has the group.
 func (v variant) sql(t *testing.T, ctx context.Context, statement string) string {
 	t.Helper()
-	out, err := bed.Exec(ctx, v.owner(t, ctx), "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
-		filepath.Join(programs(t), "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", v.directory()+"/run", "-c", statement)
+	owner, query := v.owner(t, ctx), []string{"psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement}
+	as := []string{"env", "PATH=" + programs(t), "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "env", "PGHOST=" + v.directory() + "/run"}
+	if v.boxed {
+		as = []string{"ctr", "-n", container.Namespace, "tasks", "exec", "--exec-id", "admin", v.container(t, ctx, owner)}
+	}
+	out, err := bed.Exec(ctx, owner, append(as, query...)...)
 	must(t, err)
 	return strings.TrimSpace(out)
 }
@@ -141,7 +164,11 @@ func (v variant) owner(t *testing.T, ctx context.Context) string {
 // nothingLeft waits until nothing of the group is on any host: no server, mount or address.
 func (v variant) nothingLeft(t *testing.T, ctx context.Context) {
 	t.Helper()
-	script := fmt.Sprintf("! pgrep -u postgres -f '%[1]s' && ! grep -q %[1]s /proc/self/mounts && ! ip -o addr | grep -q %[2]s/", v.directory(), v.address)
+	ours := "-f " + v.directory()
+	if v.boxed {
+		ours = "postgres" // whose command line names a directory of the container
+	}
+	script := fmt.Sprintf("! pgrep -u %[3]s %[4]s && ! grep -q %[1]s /proc/self/mounts && ! ip -o addr | grep -q %[2]s/", v.directory(), v.address, v.user, ours)
 	for _, host := range bed.Hosts {
 		must(t, observe.Wait(ctx, recovery, "nothing of "+v.group+" is left on "+host, func(ctx context.Context) (bool, string, error) {
 			out, err := bed.Exec(ctx, host, "sh", "-c", script)

@@ -20,6 +20,8 @@ type Image struct {
 	Name string
 	// Files of the machine by their path in the image, such as bin/busybox.
 	Files map[string]string
+	// Text is the content of other files.
+	Text map[string]string
 	// Links are symbolic links in the image: path and target.
 	Links map[string]string
 	// Command and environment of the image, and the signal that it wants to be stopped with.
@@ -71,8 +73,13 @@ func (i Image) WriteTo(w io.Writer) (int64, error) {
 func (i Image) layer() ([]byte, error) {
 	var layer bytes.Buffer
 	out := tar.NewWriter(&layer)
-	for _, dir := range []string{"bin", "etc", "tmp", "var"} {
-		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}); err != nil {
+	for dir, mode := range map[string]int64{"bin": 0o755, "etc": 0o755, "tmp": 0o1777, "var": 0o755} {
+		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: mode}); err != nil {
+			return nil, err
+		}
+	}
+	for path, text := range i.Text {
+		if err := add(out, &tar.Header{Name: path, Mode: 0o644}, []byte(text)); err != nil {
 			return nil, err
 		}
 	}
