@@ -37,7 +37,8 @@ type LoopbackDisk struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=128
 	Options []string `json:"options,omitempty"`
-	// fsck says whether the file system is checked before it is mounted. Default Auto.
+	// fsck says whether the file system is checked before it is mounted. Auto repairs an ext4 that says of itself that it needs it, as far
+	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	// +optional
 	Fsck FsckPolicy `json:"fsck,omitempty"`
 }

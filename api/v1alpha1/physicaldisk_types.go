@@ -6,11 +6,11 @@ type FsckPolicy string
 
 // Fsck policies.
 const (
-	// FsckAuto repairs a file system that says of itself that it needs it (the default).
+	// FsckAuto repairs an ext4 that says of itself that it needs it, as far as that is safe (e2fsck -p); XFS replays its log at the mount.
 	FsckAuto FsckPolicy = "Auto"
-	// FsckForce checks in full, always.
+	// FsckForce checks in full, always: ext4 with e2fsck -f -p, XFS with xfs_repair -n, which only looks.
 	FsckForce FsckPolicy = "Force"
-	// FsckSkip does not check.
+	// FsckSkip does not check; the mount replays the journal.
 	FsckSkip FsckPolicy = "Skip"
 )
 
@@ -45,7 +45,8 @@ type PhysicalDisk struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=128
 	Options []string `json:"options,omitempty"`
-	// fsck says whether the file system is checked before it is mounted. Default Auto.
+	// fsck says whether the file system is checked before it is mounted. Auto repairs an ext4 that says of itself that it needs it, as far
+	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	// +optional
 	Fsck FsckPolicy `json:"fsck,omitempty"`
 	// lvm names a logical volume on the disk. Every physical volume of its group is reserved; the group is owned by the agent, under

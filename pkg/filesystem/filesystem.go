@@ -5,29 +5,24 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/quorate/quorate/api/v1alpha1"
+	"time"
 )
 
 // Type is what is known of a type of file system. The device's name is appended to each command.
 type Type struct {
-	// mkfs makes one, with the UUID that follows identify.
+	name string
+	// mkfs makes one, with the UUID that follows identify, on a device of at least smallest bytes.
 	mkfs     []string
 	identify string
+	smallest int64
+	// preen repairs what can be repaired safely, on a file system that says of itself that it needs it; full checks all of it.
+	preen, full *checker
 	// replay says that a check needs a log that was replayed by a mount before it.
 	replay bool
-	// fsck repairs what can be repaired safely, force checks in full. good has the exit codes after which it may be mounted.
-	fsck, force []string
-	good        []int
 	// options are mount options that go before the spec's.
 	options []string
 }
@@ -35,9 +30,9 @@ type Type struct {
 // Tools are the programs that the type needs to be checked and, if format is set, made.
 func (t *Type) Tools(format bool) []string {
 	if format {
-		return []string{t.mkfs[0], t.force[0]}
+		return []string{t.mkfs[0], t.full.command[0]}
 	}
-	return []string{t.force[0]}
+	return []string{t.full.command[0]}
 }
 
 // signatureArea is the part at the beginning of a disk in which every file system and partition table that we know of shows itself.
@@ -48,19 +43,22 @@ func Of(name string) (*Type, error) {
 	switch name {
 	case "ext4":
 		return &Type{
+			name: name,
 			// Small steps are left to the first mount otherwise, which writes to an idle disk for minutes.
 			mkfs:     []string{"mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"},
 			identify: "-U",
-			// Exit codes: 1 repaired, 2 repaired and the system should restart if it was mounted, which it is not.
-			fsck: []string{"e2fsck", "-p"}, force: []string{"e2fsck", "-f", "-p"}, good: []int{0, 1, 2},
-			options: []string{"errors=remount-ro"},
+			preen:    &checker{command: []string{"e2fsck", "-p"}, verdict: e2fsckVerdict},
+			full:     &checker{command: []string{"e2fsck", "-f", "-p"}, verdict: e2fsckVerdict},
+			options:  []string{"errors=remount-ro"},
 		}, nil
 	case "xfs":
 		return &Type{
+			name: name,
 			mkfs: []string{"mkfs.xfs", "-q", "-f", "-K"}, identify: "-muuid=",
+			smallest: 300 << 20, // mkfs.xfs(8), since xfsprogs 5.19
 			// XFS replays its log at the mount, and needs no check. A log that is dirty is never thrown away (xfs_repair -L): a
-			// check in full mounts it first.
-			force: []string{"xfs_repair"}, good: []int{0}, replay: true,
+			// check in full mounts it first, and only looks.
+			full: &checker{command: []string{"xfs_repair", "-n"}, verdict: xfsRepairVerdict}, replay: true,
 		}, nil
 	default:
 		return nil, fmt.Errorf("file system type %q is not supported, only ext4 and xfs are", name)
@@ -74,12 +72,13 @@ type Finding struct {
 	Name string
 	// UUID of the file system, 32 hexadecimal digits; empty when it is neither ext4 nor xfs.
 	UUID string
-	// Damaged says that the file system itself says that it needs a check.
-	Damaged bool
+	// Damaged says that the file system itself says that it needs a check; Due that it wants one after so many mounts, or so much
+	// time (tune2fs -c and -i; off unless somebody has set them).
+	Damaged, Due bool
 }
 
 // probe looks at the beginning of a disk. It is blank only if all of the area is zero.
-func probe(head []byte) Finding {
+func probe(head []byte, now time.Time) Finding {
 	const (
 		extBase, extMagic, extState, extIncompat, extUUID = 1024, 0x38, 0x3a, 0x60, 0x68
 		extHeader                                         = extBase + 1024
@@ -99,6 +98,7 @@ func probe(head []byte) Finding {
 			Name: "ext4", UUID: hex.EncodeToString(head[extBase+extUUID : extBase+extUUID+16]),
 			// A journal that wants to be replayed is no damage: the mount does it, as a check would.
 			Damaged: state&extErrors != 0 || state&extValid == 0 && !recovery,
+			Due:     extDue(head[extBase:extHeader], now),
 		}
 	}
 	for _, other := range others {
@@ -107,6 +107,16 @@ func probe(head []byte) Finding {
 		}
 	}
 	return Finding{}
+}
+
+// extDue says whether the superblock asks for a check by its count of mounts, or by the time of the last one.
+func extDue(super []byte, now time.Time) bool {
+	const mounts, maxMounts, lastCheck, interval = 0x34, 0x36, 0x40, 0x44
+	if most := int16(binary.LittleEndian.Uint16(super[maxMounts:])); most > 0 && binary.LittleEndian.Uint16(super[mounts:]) >= uint16(most) {
+		return true
+	}
+	every := int64(binary.LittleEndian.Uint32(super[interval:]))
+	return every > 0 && now.Unix() >= int64(binary.LittleEndian.Uint32(super[lastCheck:]))+every
 }
 
 // others are what else can be told by its mark, so that an operator reads what is on a disk, and so that it is never taken for what a
@@ -131,73 +141,25 @@ func Look(file *os.File) (Finding, error) {
 	if n == 0 && err != nil {
 		return Finding{}, fmt.Errorf("reading the beginning of %s: %w", file.Name(), err)
 	}
-	return probe(head[:n]), nil
+	return probe(head[:n], time.Now()), nil
 }
 
-// Format makes the file system on a device, with this UUID (its usual text).
-func (t *Type) Format(ctx context.Context, device, uuid string) error {
+// Format makes the file system on a device of size bytes, with this UUID (its usual text).
+func (t *Type) Format(ctx context.Context, device string, size int64, uuid string, report func(string, ...any)) error {
+	if size < t.smallest {
+		return fmt.Errorf("%s is too small for %s, which needs at least %d MiB: make it larger, or choose ext4", device, t.name, t.smallest>>20)
+	}
 	id := []string{t.identify, uuid}
 	if strings.HasSuffix(t.identify, "=") {
 		id = []string{t.identify + uuid}
 	}
-	return run(ctx, []int{0}, append(slices.Clip(t.mkfs), id...), device)
-}
-
-// Check checks the file system as the policy says, before it is mounted at mountPath. Auto follows the file system's own word. XFS
-// needs its log replayed before a check in full, which is done by a mount at mountPath.
-func (t *Type) Check(
-	ctx context.Context, policy v1alpha1.FsckPolicy, found Finding, device, mountPath string, report func(string, ...any),
-) error {
-	switch {
-	case policy == v1alpha1.FsckSkip:
-		return nil
-	case policy == v1alpha1.FsckForce:
-		report("checking %s in full", device)
-		if t.replay {
-			if err := replay(ctx, device, mountPath, found.Name); err != nil {
-				return err
-			}
-		}
-		return run(ctx, t.good, t.force, device)
-	case found.Damaged && len(t.fsck) > 0:
-		report("checking %s", device)
-		return run(ctx, t.good, t.fsck, device)
+	command := append(slices.Clip(t.mkfs), id...)
+	code, said, err := run(ctx, command, device, report)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("exit status %d: %s", code, lastLine(said))
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", strings.Join(command, " "), device, err)
 	}
 	return nil
-}
-
-// replay mounts a file system once, so that its log is replayed.
-func replay(ctx context.Context, device, mountPath, name string) error {
-	if err := mountPoint(mountPath); err != nil {
-		return err
-	}
-	var data string
-	if name == "xfs" {
-		data = "nouuid"
-	}
-	if err := unix.Mount(device, mountPath, name, unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, data); err != nil {
-		return fmt.Errorf("replaying the log of %s by a mount on %s: %w", device, mountPath, err)
-	}
-	return Unmount(ctx, mountPath)
-}
-
-// run runs a tool on the device. Its exit code must be one of those that are good.
-func run(ctx context.Context, good []int, command []string, device string) error {
-	cmd := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], device)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	// A tool must not go on writing when the agent that started it is dead and its successor gives the disk away.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && slices.Contains(good, exit.ExitCode()) {
-		return nil
-	}
-	return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, lastLine(strings.TrimSpace(string(out))))
-}
-
-func lastLine(text string) string {
-	return text[strings.LastIndexByte(text, '\n')+1:]
 }

@@ -3,6 +3,7 @@ package filesystem
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestProbe(t *testing.T) {
@@ -28,7 +29,7 @@ func TestProbe(t *testing.T) {
 		"short xfs":          {[]byte("XFSB...."), Finding{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := probe(tc.head); got != tc.want {
+			if got := probe(tc.head, time.Unix(1000, 0)); got != tc.want {
 				t.Errorf("probe() = %+v, want %+v", got, tc.want)
 			}
 		})
@@ -39,7 +40,7 @@ func FuzzProbe(f *testing.F) {
 	f.Add([]byte("XFSB"))
 	f.Add(make([]byte, 2048))
 	f.Fuzz(func(t *testing.T, head []byte) {
-		if got := probe(head); got.Blank && strings.Trim(string(head), "\x00") != "" {
+		if got := probe(head, time.Time{}); got.Blank && strings.Trim(string(head), "\x00") != "" {
 			t.Error("a disk that is not blank was taken for blank")
 		}
 	})

@@ -64,7 +64,7 @@ func FindMounts(path string) ([]Mounted, error) {
 	return all, nil
 }
 
-// Vacant says that nothing is mounted at the path.
+// Vacant says that nothing is mounted at the path, and that nothing lies there that a mount would hide.
 func Vacant(path string) error {
 	m, found, err := FindMount(path)
 	if err != nil {
@@ -73,7 +73,36 @@ func Vacant(path string) error {
 	if found {
 		return fmt.Errorf("%s is mounted on %s already: unmount it, or choose another mountPath", m.Source, path)
 	}
+	entries, err := os.ReadDir(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("mountPath %s is not a directory: move it away, or choose another mountPath", path)
+	case err != nil:
+		return fmt.Errorf("looking at the mount point: %w", err)
+	}
+	// A health check that is under way while the disk is unmounted may leave its file beneath.
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == aliveFile })
+	if len(entries) > 0 {
+		return fmt.Errorf("mountPath %s is not empty: it has %s, which the mount would hide, and which may have been written while the disk was "+
+			"not mounted; move it away, or choose another mountPath", path, namesOf(entries))
+	}
 	return nil
+}
+
+// maxNames is how many entries of a directory a message names.
+const maxNames = 3
+
+func namesOf(entries []os.DirEntry) string {
+	var names []string
+	for _, e := range entries[:min(len(entries), maxNames)] {
+		names = append(names, e.Name())
+	}
+	if more := len(entries) - len(names); more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // mountPoint makes the mount point, and refuses one behind a symbolic link: the kernel would mount elsewhere than where the mount is
@@ -104,24 +133,62 @@ var flagsOf = map[string]struct {
 	"sync": {set: unix.MS_SYNCHRONOUS}, "async": {clear: unix.MS_SYNCHRONOUS}, "dirsync": {set: unix.MS_DIRSYNC},
 }
 
-// Mount mounts a device; options come after those that the type needs, and win over them.
-func (t *Type) Mount(device, path, name string, options []string) error {
+// Mount mounts a device, which an operator calls name; options come after those that the type needs, and win over them.
+func (t *Type) Mount(device, name, path string, options []string) error {
 	if err := mountPoint(path); err != nil {
 		return err
 	}
 	flags, data := mountOptions(t.options, options)
-	if err := unix.Mount(device, path, name, flags, data); err != nil {
-		return fmt.Errorf("mounting %s on %s with options %v: %w%s", device, path, options, err, advice(name, err))
+	if err := unix.Mount(device, path, t.name, flags, data); err != nil {
+		return fmt.Errorf("mounting %s on %s with options %v: %w%s", device, path, options, err, t.advice(device, name, err))
 	}
 	return nil
 }
 
 // advice is what an operator can do about a mount that failed.
-func advice(name string, err error) string {
-	if name == "xfs" && errors.Is(err, unix.EUCLEAN) {
-		return ": the file system is damaged; look at it with xfs_repair -n, and repair it by hand"
+func (t *Type) advice(device, name string, err error) string {
+	damaged := errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.EIO)
+	switch {
+	case damaged && t.name == "xfs":
+		return ": the file system is damaged, or its disk does not answer; look at the kernel's log and at xfs_repair -n. To repair it, " +
+			fmt.Sprintf(byHand, "xfs_repair "+name)
+	case damaged:
+		return ": the file system is damaged, or its disk does not answer; look at the kernel's log. fsck: Force repairs what is safe to " +
+			"repair; for the rest, " + fmt.Sprintf(byHand, "e2fsck -f "+name)
+	case t.name == "xfs" && errors.Is(err, unix.EINVAL):
+		return twinAdvice(device)
 	}
 	return ""
+}
+
+// twinAdvice tells of a mounted file system with the same UUID, which keeps an XFS from being mounted: the two may be one disk on
+// two ways, so it is for an operator to say that they are not.
+func twinAdvice(device string) string {
+	mine := uuidOf(device)
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("xfs"))
+	if err != nil || mine == "" {
+		return ""
+	}
+	for _, m := range mounts {
+		if m.Source != device && uuidOf(m.Source) == mine {
+			return fmt.Sprintf(": %s on %s has the same UUID; if that is a copy or a snapshot, unmount it, give one of the two another UUID "+
+				"(xfs_admin -U generate), or let this one be mounted beside it with the option nouuid", m.Source, m.Mountpoint)
+		}
+	}
+	return ""
+}
+
+func uuidOf(device string) string {
+	file, err := os.Open(device)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }()
+	found, err := Look(file)
+	if err != nil {
+		return ""
+	}
+	return found.UUID
 }
 
 // mountOptions splits options into flags and the file system's own. Of options of one name the last one wins, so what the spec says

@@ -24,7 +24,8 @@ type LoopbackDiskApplyConfiguration struct {
 	MountPath *string `json:"mountPath,omitempty"`
 	// options of the mount.
 	Options []string `json:"options,omitempty"`
-	// fsck says whether the file system is checked before it is mounted. Default Auto.
+	// fsck says whether the file system is checked before it is mounted. Auto repairs an ext4 that says of itself that it needs it, as far
+	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	Fsck *apiv1alpha1.FsckPolicy `json:"fsck,omitempty"`
 }
 

@@ -22,7 +22,8 @@ type PhysicalDiskApplyConfiguration struct {
 	MountPath *string `json:"mountPath,omitempty"`
 	// options of the mount.
 	Options []string `json:"options,omitempty"`
-	// fsck says whether the file system is checked before it is mounted. Default Auto.
+	// fsck says whether the file system is checked before it is mounted. Auto repairs an ext4 that says of itself that it needs it, as far
+	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	Fsck *apiv1alpha1.FsckPolicy `json:"fsck,omitempty"`
 	// lvm names a logical volume on the disk. Every physical volume of its group is reserved; the group is owned by the agent, under
 	// an LVM system id of its own, so that nothing else activates it.

@@ -80,7 +80,7 @@ func (r *record) prepare(
 	case (found.Blank || begun) && p.Size == nil:
 		return fmt.Errorf("disk %s is blank: set size to have it formatted with %s", p.File, p.FSType)
 	case found.Blank || begun:
-		return r.format(ctx, inst, p, fs, id, device)
+		return r.format(ctx, inst, p, fs, file, id, device)
 	case found.Name == "":
 		return fmt.Errorf("disk %s is neither blank nor a file system that is known: it is not touched. If nothing on it is needed, delete "+
 			"the file or make it blank (truncate -s 0, then -s with its size); a formatting that another host did not finish leaves this too", p.File)
@@ -94,13 +94,19 @@ func (r *record) prepare(
 			return err
 		}
 	}
-	return fs.Check(ctx, p.Fsck, found, device, p.MountPath, inst.Report)
+	return fs.Check(ctx, filesystem.Checking{
+		Policy: p.Fsck, Found: found, Device: device, Name: p.File, MountPath: p.MountPath, Options: p.Options, Report: inst.Report,
+	})
 }
 
 // format makes the file system. The record says so before the first write, and no more when all is there.
 func (r *record) format(
-	ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.LoopbackDisk, fs *filesystem.Type, id backing, device string,
+	ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.LoopbackDisk, fs *filesystem.Type, file *os.File, id backing, device string,
 ) error {
+	st, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("looking at the size of %s: %w", p.File, err)
+	}
 	name, err := uuid.NewRandom()
 	if err != nil {
 		return fmt.Errorf("making a UUID for the file system: %w", err)
@@ -118,7 +124,7 @@ func (r *record) format(
 	if err := inst.Save(*r); err != nil {
 		return err
 	}
-	if err := fs.Format(ctx, device, name.String()); err != nil {
+	if err := fs.Format(ctx, device, st.Size(), name.String(), inst.Report); err != nil {
 		return err
 	}
 	r.Formatting = nil

@@ -58,7 +58,7 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	if err := fs.Mount(dev.Name(), p.MountPath, p.FSType, p.Options); err != nil {
+	if err := fs.Mount(dev.Name(), p.File, p.MountPath, p.Options); err != nil {
 		return fmt.Errorf("disk %s: %w", p.File, err)
 	}
 	if err := inst.MayStart(); err != nil {

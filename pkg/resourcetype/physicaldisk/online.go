@@ -110,13 +110,15 @@ func (t *Type) mount(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	if err := inst.Save(*r); err != nil {
 		return err
 	}
-	if err := fs.Check(ctx, p.Fsck, found, r.Device, p.MountPath, inst.Report); err != nil {
+	if err := fs.Check(ctx, filesystem.Checking{
+		Policy: p.Fsck, Found: found, Device: r.Device, Name: r.Device, MountPath: p.MountPath, Options: p.Options, Report: inst.Report,
+	}); err != nil {
 		return err
 	}
 	if err := t.mayWrite(ctx, inst); err != nil {
 		return err
 	}
-	return fs.Mount(r.Device, p.MountPath, p.FSType, p.Options)
+	return fs.Mount(r.Device, r.Device, p.MountPath, p.Options)
 }
 
 // lookLimit is how long the first read of a disk may take.
