@@ -14,6 +14,18 @@ const (
 	FsckSkip FsckPolicy = "Skip"
 )
 
+// ResizePolicy says what becomes of a file system that is smaller than its disk.
+// +kubebuilder:validation:Enum=Grow;None
+type ResizePolicy string
+
+// Resize policies.
+const (
+	// ResizeGrow has it grow, while it is mounted.
+	ResizeGrow ResizePolicy = "Grow"
+	// ResizeNone leaves it as it is.
+	ResizeNone ResizePolicy = "None"
+)
+
 // PhysicalDisk is a shared disk with SCSI-3 or NVMe persistent reservations, a partition of one, or a logical volume on some. The
 // whole disk is reserved, on each of its paths. It is never formatted.
 // +kubebuilder:validation:XValidation:rule="!has(self.mountPath) || (has(self.fsType) && self.fsType.size() > 0)",message="fsType is needed with mountPath",fieldPath=".fsType"
@@ -49,6 +61,10 @@ type PhysicalDisk struct {
 	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	// +optional
 	Fsck FsckPolicy `json:"fsck,omitempty"`
+	// resize says whether the file system grows when the device has become larger: when it has come online, and at each isAliveInterval.
+	// A file system never shrinks. Default None.
+	// +optional
+	Resize ResizePolicy `json:"resize,omitempty"`
 	// lvm names a logical volume on the disk. Every physical volume of its group is reserved; the group is owned by the agent, under
 	// an LVM system id of its own, so that nothing else activates it.
 	// +optional

@@ -23,16 +23,22 @@ type Type struct {
 	preen, full *checker
 	// replay says that a check needs a log that was replayed by a mount before it.
 	replay bool
+	// grow has it grow, while it is mounted, to the size of its device.
+	grow []string
 	// options are mount options that go before the spec's.
 	options []string
 }
 
-// Tools are the programs that the type needs to be checked and, if format is set, made.
-func (t *Type) Tools(format bool) []string {
+// Tools are the programs that the type needs to be checked and, as is asked for, made and grown.
+func (t *Type) Tools(format, grow bool) []string {
+	tools := []string{t.full.command[0]}
 	if format {
-		return []string{t.mkfs[0], t.full.command[0]}
+		tools = append([]string{t.mkfs[0]}, tools...)
 	}
-	return []string{t.full.command[0]}
+	if grow {
+		tools = append(tools, t.grow[0])
+	}
+	return tools
 }
 
 // signatureArea is the part at the beginning of a disk in which every file system and partition table that we know of shows itself.
@@ -49,6 +55,7 @@ func Of(name string) (*Type, error) {
 			identify: "-U",
 			preen:    &checker{command: []string{"e2fsck", "-p"}, verdict: e2fsckVerdict},
 			full:     &checker{command: []string{"e2fsck", "-f", "-p"}, verdict: e2fsckVerdict},
+			grow:     []string{"resize2fs"},
 			options:  []string{"errors=remount-ro"},
 		}, nil
 	case "xfs":
@@ -59,6 +66,7 @@ func Of(name string) (*Type, error) {
 			// XFS replays its log at the mount, and needs no check. A log that is dirty is never thrown away (xfs_repair -L): a
 			// check in full mounts it first, and only looks.
 			full: &checker{command: []string{"xfs_repair", "-n"}, verdict: xfsRepairVerdict}, replay: true,
+			grow: []string{"xfs_growfs", "-d"},
 		}, nil
 	default:
 		return nil, fmt.Errorf("file system type %q is not supported, only ext4 and xfs are", name)

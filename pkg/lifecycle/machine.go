@@ -66,6 +66,9 @@ type resource struct {
 	// watch is the serial of the health checks under way, 0 when there are none.
 	watch       uint64
 	watchTiming Timing
+	watchTuning string
+	// note is for operators, as long as the resource is online.
+	note string
 	// doomed says that it is to be terminated as soon as what uses it is down, or at once when urgent.
 	doomed, urgent bool
 	// lost says that the reservation was lost: nothing of the group may go on until it is acquired again (rule O12).
@@ -228,6 +231,10 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 		}
 	case Unhealthy:
 		m.unhealthy(in)
+	case Noted:
+		if r := m.find(in.UID); r != nil && r.watch != 0 && r.watch == in.Serial {
+			r.note = in.Message
+		}
 	case Simulate:
 		if r := m.find(in.UID); r != nil {
 			m.unhealthy(Unhealthy{UID: in.UID, Serial: r.watch, Reason: ReasonSimulated, Message: in.Message})
@@ -290,7 +297,7 @@ func (m *Machine) merge(specs []Resource) {
 			r = old[i]
 			old = slices.Delete(old, i, i+1)
 		}
-		if r.Failed && r.spec.Fingerprint != spec.Fingerprint {
+		if r.Failed && (r.spec.Fingerprint != spec.Fingerprint || r.spec.Tuning != spec.Tuning) {
 			// Whoever repairs the spec of a failed resource wants it tried.
 			r.Failed, r.Restarts = false, nil
 			m.clearFailover(r)

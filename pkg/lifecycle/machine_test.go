@@ -359,6 +359,10 @@ func TestSpecChanges(t *testing.T) {
 			changed(0, func(r *Resource) { r.Fingerprint = "2" }),
 			map[string]int{"disk": 2, "ip": 1, "app": 2}, map[string]string{"disk": "Online", "ip": "Online", "app": "Online"},
 		},
+		"a parameter that is taken over": {
+			changed(0, func(r *Resource) { r.Tuning = "2" }),
+			map[string]int{"disk": 1, "ip": 1, "app": 1}, map[string]string{"disk": "Online", "ip": "Online", "app": "Online"},
+		},
 		"an interval": {
 			changed(2, func(r *Resource) { r.Timing.LooksAlive = time.Second }),
 			map[string]int{"disk": 1, "ip": 1, "app": 1}, map[string]string{"disk": "Online", "ip": "Online", "app": "Online"},

@@ -47,7 +47,7 @@ func (m *Machine) shownQuiet(r *resource) (model.ResourceState, Reason, string) 
 		case !r.verdict.keep && !m.frozen():
 			return model.ResourceOfflinePending, ReasonStopping, ""
 		default:
-			return model.ResourceOnline, ReasonNone, ""
+			return model.ResourceOnline, ReasonNone, r.note
 		}
 	case PhaseIdle:
 	}

@@ -67,7 +67,7 @@ func (m *Machine) cancel(r *resource) {
 func (m *Machine) unwatch(r *resource) {
 	if r.watch != 0 {
 		m.actions = append(m.actions, Action{Op: OpUnwatch, UID: r.spec.UID, Serial: r.watch})
-		r.watch = 0
+		r.watch, r.note = 0, ""
 	}
 }
 
@@ -186,13 +186,13 @@ func (m *Machine) tend(r *resource) bool {
 	return m.watch(r)
 }
 
-// watch begins the health checks, anew when their intervals have changed.
+// watch begins the health checks, anew when their intervals, or what is taken over while it is online, have changed.
 func (m *Machine) watch(r *resource) bool {
-	if r.doomed || (r.watch != 0 && r.watchTiming == r.spec.Timing) {
+	if r.doomed || (r.watch != 0 && r.watchTiming == r.spec.Timing && r.watchTuning == r.spec.Tuning) {
 		return false
 	}
 	m.unwatch(r)
-	r.watch, r.watchTiming = m.emit(OpWatch, r), r.spec.Timing
+	r.watch, r.watchTiming, r.watchTuning = m.emit(OpWatch, r), r.spec.Timing, r.spec.Tuning
 	return true
 }
 

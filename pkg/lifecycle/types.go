@@ -90,7 +90,9 @@ type Resource struct {
 	DependsOn []Dependency `json:"dependsOn,omitempty"`
 	// Fingerprint changes with the parameters, and only with them: a running resource whose fingerprint changes is restarted.
 	Fingerprint string `json:"fingerprint"`
-	Timing      Timing `json:"timing"`
+	// Tuning changes with the parameters that a resource takes over while it is online: its health checks begin anew with them.
+	Tuning string `json:"tuning,omitempty"`
+	Timing Timing `json:"timing"`
 }
 
 // Desired is an assignment of the group, as far as this node is concerned, with the resources that it is made of.
@@ -176,6 +178,14 @@ type Unhealthy struct {
 	Floor model.Epoch
 }
 
+// Noted is something that operators should know of an online resource which serves all the same; empty when there is no such thing any
+// more. The serial is that of its OpWatch.
+type Noted struct {
+	UID     string
+	Serial  uint64
+	Message string
+}
+
 // Simulate says that an operator wants an online resource to fail: all that follows is as if its health check had failed. A resource that
 // is not online stays as it is.
 type Simulate struct {
@@ -219,6 +229,7 @@ func (Apply) input()     {}
 func (Result) input()    {}
 func (Progress) input()  {}
 func (Unhealthy) input() {}
+func (Noted) input()     {}
 func (Simulate) input()  {}
 func (Facts) input()     {}
 func (Burn) input()      {}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/quorate/quorate/pkg/lifecycle"
@@ -19,6 +20,8 @@ type checker struct {
 	uid    string
 	serial uint64
 	timing lifecycle.Timing
+	// maintaining says that a Maintain is under way.
+	maintaining atomic.Bool
 }
 
 // watch begins the health checks that the action asks for; the group is locked.
@@ -30,6 +33,7 @@ func (g *group) watch(a lifecycle.Action) {
 	if r.unwatch != nil {
 		r.unwatch()
 	}
+	g.retune(r)
 	t, err := g.typeOf(r)
 	if err != nil {
 		return // Online or Adopt has failed with this before
@@ -57,6 +61,7 @@ func (c *checker) run(ctx context.Context) {
 			return
 		}
 	}
+	c.maintain(ctx)
 	looks := c.timing.LooksAlive
 	if _, ok := c.typ.(resourcetype.Reserver); ok {
 		looks = min(looks, resourcetype.VerifyInterval)
@@ -84,11 +89,45 @@ func (c *checker) run(ctx context.Context) {
 		case <-isTimer.C:
 			ok = c.check(ctx, "IsAlive", c.typ.IsAlive)
 			isTimer.Reset(c.timing.IsAlive)
+			if ok {
+				c.maintain(ctx)
+			}
 		}
 		if !ok {
 			return
 		}
 	}
+}
+
+// maintain has the type look after the resource, beside the checks: it may take long. The machine hears what there is to tell.
+func (c *checker) maintain(ctx context.Context) {
+	maintainer, ok := c.typ.(resourcetype.Maintainer)
+	if !ok || !c.maintaining.CompareAndSwap(false, true) {
+		return
+	}
+	c.group.monitor.work.Go(func() {
+		defer c.maintaining.Store(false)
+		err := c.maintained(ctx, maintainer)
+		if ctx.Err() != nil {
+			return
+		}
+		var note string
+		if err != nil {
+			note = err.Error()
+		}
+		c.group.mu.Lock()
+		defer c.group.mu.Unlock()
+		c.group.step(lifecycle.Noted{UID: c.uid, Serial: c.serial, Message: note})
+	})
+}
+
+func (c *checker) maintained(ctx context.Context, maintainer resourcetype.Maintainer) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the resource type %s panicked: %v", c.inst.Type, p)
+		}
+	}()
+	return maintainer.Maintain(ctx, c.inst)
 }
 
 func spread(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

@@ -38,6 +38,9 @@ func (g *group) translate(d GroupDesired) (lifecycle.Desired, error) {
 		if spec.Fingerprint, err = lifecycle.Fingerprint(r.Type, r.Spec, r.NetworkName); err != nil {
 			return wants, fmt.Errorf("resource %s: %w", r.Resource, err)
 		}
+		if spec.Tuning, err = lifecycle.Tuning(r.Spec); err != nil {
+			return wants, fmt.Errorf("resource %s: %w", r.Resource, err)
+		}
 		wants.Resources = append(wants.Resources, spec)
 	}
 	return wants, nil
@@ -83,6 +86,28 @@ func (g *group) renewRecord(uid string, op lifecycle.Op) {
 				r.record.DependsOn = append(r.record.DependsOn, other.Resource.UID)
 			}
 		}
+	}
+}
+
+// retune gives a resource that is online the spec as it is wanted now, if it differs in nothing but what is taken over in place.
+func (g *group) retune(r *resource) {
+	i := slices.IndexFunc(g.desired.Resources, func(d ResourceDesired) bool { return d.Resource.UID == r.record.Resource.UID })
+	if i < 0 || !g.desired.Run {
+		return
+	}
+	d := g.desired.Resources[i]
+	before, err1 := lifecycle.Fingerprint(r.record.Type, r.record.Spec, r.record.NetworkName)
+	now, err2 := lifecycle.Fingerprint(d.Type, d.Spec, d.NetworkName)
+	tuned, err3 := lifecycle.Tuning(r.record.Spec)
+	tuning, err4 := lifecycle.Tuning(d.Spec)
+	if errors.Join(err1, err2, err3, err4) != nil || before != now || tuned == tuning {
+		return
+	}
+	g.monitor.opts.Log.Info("parameters are taken over while the resource is online", "group", g.id.String(), "resource", d.Resource.Name)
+	r.record.Spec, r.dirty = d.Spec, true
+	// A record that cannot be written now is written with the next change; until then an agent that restarts takes them over again.
+	if err := g.monitor.opts.Store.PutResource(&r.record); err != nil {
+		g.monitor.opts.Log.Error(err, "keeping the parameters", "resource", d.Resource.Name)
 	}
 }
 

@@ -40,6 +40,14 @@ type Watcher interface {
 	Watch(ctx context.Context, inst *Instance) (<-chan error, error)
 }
 
+// Maintainer is a Type that looks after what is online beside its health checks.
+type Maintainer interface {
+	// Maintain does what is due, such as to have a file system grow with its disk. It is called when the health checks begin, also with
+	// parameters that were changed in place (lifecycle.Tuning), and after each IsAlive; never twice at a time by the same checks. It saves
+	// nothing. An error is told beside the state of the resource, which has not failed.
+	Maintain(ctx context.Context, inst *Instance) error
+}
+
 // Reserver is a Type whose right to act is a persistent reservation of a disk (rules O12 to O21).
 type Reserver interface {
 	// Device names the disk, for the order in which the disks of a group are reserved (O12). It reads the Spec only.

@@ -14,12 +14,13 @@ import (
 // Reasons of a change within a group that is online.
 const (
 	reasonParameters = "ParametersChanged"
+	reasonInPlace    = "ParametersTakenOver"
 	reasonDeleted    = "ResourceDeleted"
 	reasonLeaves     = "ResourceMoved"
 )
 
-// changed tells what an edit does to resources that are online, by the rule of the agents (lifecycle.Fingerprint): other parameters start a
-// resource anew, one that is deleted or moved to another group goes offline, each with all that depends on it. The rest of the group goes on.
+// changed tells what an edit does to resources that are online, by the rule of the agents (lifecycle.Fingerprint and Tuning): other parameters
+// start a resource anew, or are taken over in place, one that is deleted or moved to another group goes offline, each with all that depends on it. The rest of the group goes on.
 func (w *World) changed(before []*v1alpha1.Resource) {
 	for _, old := range before {
 		g := w.Group(snapshot.GroupKeyOf(old))
@@ -31,7 +32,7 @@ func (w *World) changed(before []*v1alpha1.Resource) {
 			continue
 		}
 		sentence := "resource " + old.Name + " " + what
-		if dependents := dependentsOf(old, before); len(dependents) > 0 {
+		if dependents := dependentsOf(old, before); len(dependents) > 0 && reason != reasonInPlace {
 			verb := "depends"
 			if len(dependents) > 1 {
 				verb = "depend"
@@ -60,6 +61,8 @@ func (w *World) changeOf(old *v1alpha1.Resource) (reason, what string) {
 		return reasonLeaves, fmt.Sprintf("goes to group %s and is offline here first", now.Spec.GroupName)
 	case fingerprintOf(now) != fingerprintOf(old):
 		return reasonParameters, "has other parameters and is started anew"
+	case tuningOf(now) != tuningOf(old):
+		return reasonInPlace, "takes its new parameters over and runs on"
 	}
 	return "", ""
 }
@@ -75,6 +78,18 @@ func fingerprintOf(r *v1alpha1.Resource) string {
 		return err.Error()
 	}
 	return print
+}
+
+func tuningOf(r *v1alpha1.Resource) string {
+	spec, err := json.Marshal(r.Spec)
+	if err != nil {
+		return err.Error()
+	}
+	tuning, err := lifecycle.Tuning(spec)
+	if err != nil {
+		return err.Error()
+	}
+	return tuning
 }
 
 // dependentsOf are the names of the resources of the group that need the given one, directly or through others; one that another resource can

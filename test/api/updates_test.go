@@ -47,7 +47,7 @@ func (c change) try(t *testing.T) {
 }
 
 func TestImmutableFields(t *testing.T) {
-	disk := merge(t, base(t, "Resource"), `{metadata: {name: d}, spec: {type: LoopbackDisk, ipAddress: null, loopbackDisk: {file: /array/1, mountPath: /srv/x}}}`)
+	disk := merge(t, base(t, "Resource"), `{metadata: {name: d}, spec: {type: LoopbackDisk, ipAddress: null, loopbackDisk: {file: /array/1, size: 1Gi, mountPath: /srv/x}}}`)
 	physical := merge(t, base(t, "Resource"), `{metadata: {name: p}, spec: {type: PhysicalDisk, ipAddress: null, physicalDisk: {device: /dev/sda}}}`)
 	witness := merge(t, base(t, "QuorumConfig"), `{spec: {mode: DiskOnly, witness: {disk: {device: /dev/sda}}}}`)
 	node, group := base(t, "Node"), base(t, "ResourceGroup")
@@ -64,6 +64,9 @@ func TestImmutableFields(t *testing.T) {
 		"resource type":   {disk, `{spec: {type: OCF, loopbackDisk: null, ocf: {provider: a, agent: b}}}`, []string{"spec.type", "immutable"}},
 		"backing file":    {disk, `{spec: {loopbackDisk: {file: /array/2}}}`, []string{"spec.loopbackDisk.file", "immutable"}},
 		"physical device": {physical, `{spec: {physicalDisk: {device: /dev/sdb}}}`, []string{"spec.physicalDisk.device", "immutable"}},
+		"larger file":     {disk, `{spec: {loopbackDisk: {size: 2048Mi}}}`, nil},
+		"smaller file":    {disk, `{spec: {loopbackDisk: {size: 1023Mi}}}`, []string{"spec.loopbackDisk.size", "never falls"}},
+		"resize policy":   {disk, `{spec: {loopbackDisk: {resize: Shrink}}}`, []string{"spec.loopbackDisk.resize", "Grow"}},
 		"mount path":      {disk, `{spec: {loopbackDisk: {mountPath: /srv/y}}}`, nil},
 		"other group":     {disk, `{spec: {groupName: other}}`, nil},
 	}

@@ -1359,6 +1359,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: resize
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ResizePolicy
     - name: size
       type:
         namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
@@ -1718,6 +1721,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: resize
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ResizePolicy
 - name: com.github.quorate.quorate.api.v1alpha1.PortRule
   map:
     fields:
@@ -1872,6 +1878,8 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.ReleaseHow
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.ReservationKind
+  scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.ResizePolicy
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Resource
   map:

@@ -16,7 +16,7 @@ type LoopbackDiskApplyConfiguration struct {
 	// file is the path of the backing file, the same on all hosts. It never changes.
 	File *string `json:"file,omitempty"`
 	// size of the file. A file that is not there is made with this size, and a blank one is formatted; without it, the file must be
-	// there with a file system on it.
+	// there with a file system on it. A file that is smaller is made larger, also while the disk is online; one that is larger stays as it is.
 	Size *resource.Quantity `json:"size,omitempty"`
 	// fsType is the file system; a blank file is formatted with it if size is set. Default ext4.
 	FSType *string `json:"fsType,omitempty"`
@@ -27,6 +27,9 @@ type LoopbackDiskApplyConfiguration struct {
 	// fsck says whether the file system is checked before it is mounted. Auto repairs an ext4 that says of itself that it needs it, as far
 	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	Fsck *apiv1alpha1.FsckPolicy `json:"fsck,omitempty"`
+	// resize says whether the file, and then the file system on it, grows: when the disk has come online, and at each isAliveInterval.
+	// Nothing ever shrinks. Default Grow.
+	Resize *apiv1alpha1.ResizePolicy `json:"resize,omitempty"`
 }
 
 // LoopbackDiskApplyConfiguration constructs a declarative configuration of the LoopbackDisk type for use with
@@ -82,5 +85,13 @@ func (b *LoopbackDiskApplyConfiguration) WithOptions(values ...string) *Loopback
 // If called multiple times, the Fsck field is set to the value of the last call.
 func (b *LoopbackDiskApplyConfiguration) WithFsck(value apiv1alpha1.FsckPolicy) *LoopbackDiskApplyConfiguration {
 	b.Fsck = &value
+	return b
+}
+
+// WithResize sets the Resize field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Resize field is set to the value of the last call.
+func (b *LoopbackDiskApplyConfiguration) WithResize(value apiv1alpha1.ResizePolicy) *LoopbackDiskApplyConfiguration {
+	b.Resize = &value
 	return b
 }

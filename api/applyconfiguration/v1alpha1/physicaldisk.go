@@ -25,6 +25,9 @@ type PhysicalDiskApplyConfiguration struct {
 	// fsck says whether the file system is checked before it is mounted. Auto repairs an ext4 that says of itself that it needs it, as far
 	// as that is safe; Force checks in full each time; Skip checks nothing. XFS is never repaired by itself. Default Auto.
 	Fsck *apiv1alpha1.FsckPolicy `json:"fsck,omitempty"`
+	// resize says whether the file system grows when the device has become larger: when it has come online, and at each isAliveInterval.
+	// A file system never shrinks. Default None.
+	Resize *apiv1alpha1.ResizePolicy `json:"resize,omitempty"`
 	// lvm names a logical volume on the disk. Every physical volume of its group is reserved; the group is owned by the agent, under
 	// an LVM system id of its own, so that nothing else activates it.
 	LVM *LVMApplyConfiguration `json:"lvm,omitempty"`
@@ -75,6 +78,14 @@ func (b *PhysicalDiskApplyConfiguration) WithOptions(values ...string) *Physical
 // If called multiple times, the Fsck field is set to the value of the last call.
 func (b *PhysicalDiskApplyConfiguration) WithFsck(value apiv1alpha1.FsckPolicy) *PhysicalDiskApplyConfiguration {
 	b.Fsck = &value
+	return b
+}
+
+// WithResize sets the Resize field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Resize field is set to the value of the last call.
+func (b *PhysicalDiskApplyConfiguration) WithResize(value apiv1alpha1.ResizePolicy) *PhysicalDiskApplyConfiguration {
+	b.Resize = &value
 	return b
 }
 

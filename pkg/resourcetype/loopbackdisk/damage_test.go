@@ -1,6 +1,7 @@
 package loopbackdisk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -235,17 +236,7 @@ func TestFull(t *testing.T) {
 			d := newDiskFor(t, fsType)
 			inst := d.instance(1, 1, size)
 			online(t, d.host(), inst)
-			file, err := os.Create(filepath.Join(d.mount, "fill"))
-			must(t, err)
-			for at, step := int64(0), int64(16<<20); err == nil || step > 4096; at += step {
-				if err = unix.Fallocate(int(file.Fd()), 0, at, step); err != nil && step > 4096 {
-					at, step = at-4096, 4096
-				}
-			}
-			if !strings.Contains(err.Error(), unix.ENOSPC.Error()) {
-				t.Fatal(err)
-			}
-			must(t, file.Close())
+			fill(t, filepath.Join(d.mount, "fill"))
 			must(t, d.host().IsAlive(t.Context(), inst))
 			must(t, d.host().Offline(t.Context(), inst))
 			after := d.instance(2, 2, size)
@@ -254,4 +245,20 @@ func TestFull(t *testing.T) {
 			must(t, d.host().Offline(t.Context(), after))
 		})
 	}
+}
+
+// fill takes all the space that there is.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Create(path)
+	must(t, err)
+	for at, step := int64(0), int64(16<<20); err == nil || step > 4096; at += step {
+		if err = unix.Fallocate(int(file.Fd()), 0, at, step); err != nil && step > 4096 {
+			at, step = at-4096, 4096
+		}
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	must(t, file.Close())
 }

@@ -79,7 +79,7 @@ func TestCheck(t *testing.T) {
 	for _, p := range New().Check(t.Context(), json.RawMessage(`{"loopbackDisk":{"file":"/no/file","mountPath":"/mnt/x"}}`)) {
 		reasons = append(reasons, p.Reason+" "+p.Object)
 	}
-	if diff := cmp.Diff([]string{"DeviceMissing /no/file", "ToolMissing mkfs.ext4", "ToolMissing e2fsck"}, reasons); diff != "" {
+	if diff := cmp.Diff([]string{"DeviceMissing /no/file", "ToolMissing mkfs.ext4", "ToolMissing e2fsck", "ToolMissing resize2fs"}, reasons); diff != "" {
 		t.Errorf("Check() (-want +got):\n%s", diff)
 	}
 }

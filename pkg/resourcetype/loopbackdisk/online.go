@@ -189,8 +189,7 @@ func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
 	}
 	err = r.place(p).Alive(ctx)
 	if errors.Is(err, filesystem.ErrFull) {
-		inst.Log.Info("The disk is full", "mountPath", r.MountPath)
-		return nil
+		return nil // Maintain tells
 	}
 	return err
 }

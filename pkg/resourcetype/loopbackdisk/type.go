@@ -34,8 +34,11 @@ var (
 	_ resourcetype.Type     = (*Type)(nil)
 	_ resourcetype.Reserver = (*Type)(nil)
 	_ resourcetype.Watcher  = (*Type)(nil)
-	_ resourcetype.Checker  = (*Type)(nil)
-	_ resourcetype.Cleaner  = (*Type)(nil)
+
+	_ resourcetype.Maintainer = (*Type)(nil)
+
+	_ resourcetype.Checker = (*Type)(nil)
+	_ resourcetype.Cleaner = (*Type)(nil)
 
 	_ resourcetype.ForeignClearer = (*Type)(nil)
 )
@@ -188,7 +191,7 @@ func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Pro
 		if err != nil {
 			return append(problems, resourcetype.Problem{Reason: "Unsupported", Object: p.FSType, Message: err.Error()})
 		}
-		tools = fs.Tools(true)
+		tools = fs.Tools(true, grows(p))
 		if _, err := os.Stat(p.File); err != nil && p.Size == nil {
 			problems = append(problems, resourcetype.Problem{Reason: resourcetype.ReasonDeviceMissing, Object: p.File, Message: "the backing file cannot be seen: " + err.Error()})
 		}

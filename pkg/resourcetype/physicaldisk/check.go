@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/blockdev"
 	"github.com/quorate/quorate/pkg/filesystem"
 	"github.com/quorate/quorate/pkg/reservation"
@@ -32,7 +33,7 @@ func (t *Type) Check(ctx context.Context, spec json.RawMessage) []resourcetype.P
 		if err != nil {
 			return []resourcetype.Problem{{Reason: "Unsupported", Object: p.FSType, Message: err.Error()}}
 		}
-		tools = fs.Tools(false)
+		tools = fs.Tools(false, p.Resize == v1alpha1.ResizeGrow)
 	}
 	if p.LVM != nil {
 		tools = append(tools, "lvm", "dmsetup")

@@ -62,8 +62,11 @@ var (
 	_ resourcetype.Type     = (*Type)(nil)
 	_ resourcetype.Reserver = (*Type)(nil)
 	_ resourcetype.Watcher  = (*Type)(nil)
-	_ resourcetype.Checker  = (*Type)(nil)
-	_ resourcetype.Cleaner  = (*Type)(nil)
+
+	_ resourcetype.Maintainer = (*Type)(nil)
+
+	_ resourcetype.Checker = (*Type)(nil)
+	_ resourcetype.Cleaner = (*Type)(nil)
 
 	_ resourcetype.ForeignClearer = (*Type)(nil)
 )
