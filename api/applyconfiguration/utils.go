@@ -62,6 +62,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ClusterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterAccess"):
 		return &apiv1alpha1.ClusterAccessApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterAccessStatus"):
+		return &apiv1alpha1.ClusterAccessStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterNetwork"):
 		return &apiv1alpha1.ClusterNetworkApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterNetworkStatus"):

@@ -71,6 +71,9 @@ type ClusterStatus struct {
 	// groupsTotal is how many groups the cluster has.
 	// +optional
 	GroupsTotal int32 `json:"groupsTotal,omitempty"`
+	// access is where the cluster's own address and name are.
+	// +optional
+	Access *ClusterAccessStatus `json:"access,omitempty"`
 	// journalWritten is the token of the last page of a journal (status.agent.journal of the reporter's Node) that was written to the
 	// objects here: what the nodes decided while they did not reach the API server.
 	// +optional
@@ -125,6 +128,33 @@ type Membership struct {
 	// since is when the view was installed, by the reporter's clock.
 	// +optional
 	Since *metav1.MicroTime `json:"since,omitempty"`
+}
+
+// ClusterAccessStatus is where the cluster's own address and name are: what its core group is.
+type ClusterAccessStatus struct {
+	// namespace and name of the core group.
+	// +optional
+	// +kubebuilder:validation:MaxLength=127
+	Group string `json:"group,omitempty"`
+	// state of the core group.
+	// +optional
+	State GroupState `json:"state,omitempty"`
+	// node is the name of the node that answers for the address; empty while none does.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Node string `json:"node,omitempty"`
+	// address that the node answers for, without prefix length.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Address string `json:"address,omitempty"`
+	// networkName that is online with the address.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	NetworkName string `json:"networkName,omitempty"`
+	// message says what keeps the address or the name from being online.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // ClusterNetworkStatus is the state of one network.

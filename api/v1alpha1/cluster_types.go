@@ -74,7 +74,8 @@ type ClusterSpec struct {
 	// heartbeat says how nodes find out that one of them is gone.
 	// +required
 	Heartbeat Heartbeat `json:"heartbeat"`
-	// access is the cluster's own address and name; it makes a protected core group. Behaviour comes later.
+	// access is the cluster's own address and name: where it is administered, whichever nodes are left. The manager makes the cluster's core
+	// group from it, which nobody else may change or delete (docs/cluster-access.md).
 	// +optional
 	Access *ClusterAccess `json:"access,omitempty"`
 	// antiAffinity says how strongly groups of one anti-affinity class avoid each other.
@@ -180,6 +181,7 @@ type Heartbeat struct {
 }
 
 // ClusterAccess is the cluster's own address and name.
+// +kubebuilder:validation:XValidation:rule="!has(self.dns) || (has(self.networkName) && self.networkName != '')",message="dns registers networkName: set that, too",fieldPath=".dns"
 type ClusterAccess struct {
 	// network is the name of the network that the address is on.
 	// +required
@@ -192,11 +194,14 @@ type ClusterAccess struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self).ip().isGlobalUnicast()",message="address must be a unicast IPv4 or IPv6 address with its prefix length, such as 192.168.7.50/24"
 	Address string `json:"address"`
-	// networkName is the cluster's name for clients.
+	// networkName is the cluster's name for clients, unique among the network names of its groups.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	NetworkName string `json:"networkName,omitempty"`
+	// dns registers networkName by dynamic update. The Secret of its key is in the namespace quorate-system.
+	// +optional
+	DNS *DNSRegistration `json:"dns,omitempty"`
 }
 
 // SelfFence bounds how long a node that has lost quorum may go on.
@@ -308,6 +313,8 @@ type AllowedResourceTypes struct {
 // +kubebuilder:printcolumn:name="Failures Left",type=integer,JSONPath=`.status.failuresLeft`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.membership.since`
 // +kubebuilder:printcolumn:name="Coordinator",type=string,priority=1,JSONPath=`.status.membership.coordinator`
+// +kubebuilder:printcolumn:name="Access",type=string,priority=1,JSONPath=`.status.access.address`
+// +kubebuilder:printcolumn:name="Access Node",type=string,priority=1,JSONPath=`.status.access.node`
 // +kubebuilder:printcolumn:name="Cluster ID",type=string,priority=1,JSONPath=`.status.clusterID`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')",message="metadata.name must be a DNS label: at most 63 of a-z, 0-9 and -"

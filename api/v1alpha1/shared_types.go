@@ -17,7 +17,12 @@ const (
 	// server was reached: `ENTRY/UID`, the entry of the journal and the object's uid, with `/superseded` if somebody had changed the same
 	// field meanwhile. It is written together with the change, so that each request is carried into the object once.
 	AskedOnHostAnnotation = "quorate.io/asked-on-host"
-	// OfflineFirstFinalizer keeps a ResourceGroup or Resource until it is offline everywhere.
+	// CoreGroupLabel marks the objects of a cluster's core group, which the manager makes from Cluster.spec.access; its value is the name
+	// of the Cluster. Admission policies let nobody else set it, or change or delete what bears it.
+	CoreGroupLabel = "quorate.io/core-group"
+	// CoreGroupPrefix begins the names of those objects; in SystemNamespace nobody else may use names with it.
+	CoreGroupPrefix = "core-"
+	// OfflineFirstFinalizer keeps a ResourceGroup or Resource until it is offline everywhere, and a Cluster until its core group is gone.
 	OfflineFirstFinalizer = "quorate.io/offline-first"
 	// DepartureFinalizer keeps a Node while it owns something.
 	DepartureFinalizer = "quorate.io/departure"

@@ -3,6 +3,7 @@ package controllertest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 // NewCluster makes a Cluster that allows everything that the tests use.
@@ -111,26 +113,32 @@ func get[T client.Object](w *World, o T, namespace, name string) T {
 	return none
 }
 
-// Groups returns all groups of the world.
+// Groups returns all groups of the world, with the cluster's core group.
 func (w *World) Groups() []v1alpha1.ResourceGroup {
 	w.T.Helper()
 	var list v1alpha1.ResourceGroupList
-	if err := w.Env.Admin.List(w.T.Context(), &list, client.InNamespace(w.Name)); err != nil {
+	if err := w.Env.Admin.List(w.T.Context(), &list); err != nil {
 		w.T.Fatal(err)
 	}
-	return list.Items
+	return slices.DeleteFunc(list.Items, func(g v1alpha1.ResourceGroup) bool { return g.Namespace != w.Name && !snapshot.IsCore(&g, w.Name) })
+}
+
+// Core returns an object of the cluster's core group, or nil.
+func Core[T client.Object](w *World, o T, name string) T {
+	w.T.Helper()
+	return get(w, o, v1alpha1.SystemNamespace, name)
 }
 
 // Resources returns the resources of a group.
 func (w *World) Resources(group string) []v1alpha1.Resource {
 	w.T.Helper()
 	var list v1alpha1.ResourceList
-	if err := w.Env.Admin.List(w.T.Context(), &list, client.InNamespace(w.Name)); err != nil {
+	if err := w.Env.Admin.List(w.T.Context(), &list); err != nil {
 		w.T.Fatal(err)
 	}
 	var of []v1alpha1.Resource
 	for _, r := range list.Items {
-		if r.Spec.GroupName == group {
+		if r.Spec.GroupName == group && (r.Namespace == w.Name || snapshot.IsCore(&r, w.Name)) {
 			of = append(of, r)
 		}
 	}
@@ -178,7 +186,11 @@ func (w *World) Remove() {
 	for i := range nodes.Items {
 		objects = append(objects, &nodes.Items[i])
 	}
-	objects = append(objects, NewCluster(w.Name), &v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: w.Name}})
+	cluster := NewCluster(w.Name)
+	if err := w.Env.Admin.Get(ctx, client.ObjectKeyFromObject(cluster), cluster); client.IgnoreNotFound(err) != nil {
+		w.T.Error(err)
+	}
+	objects = append(objects, cluster, &v1alpha1.QuorumConfig{ObjectMeta: metav1.ObjectMeta{Name: w.Name}})
 	for _, o := range objects {
 		if len(o.GetFinalizers()) > 0 {
 			before := o.DeepCopyObject().(client.Object)
@@ -187,7 +199,11 @@ func (w *World) Remove() {
 				w.T.Error(err)
 			}
 		}
-		if err := w.Env.Admin.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
+		by := w.Env.Admin
+		if snapshot.CoreOf(o) != "" {
+			by = w.Env.Manager // nobody else may
+		}
+		if err := by.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
 			w.T.Error(err)
 		}
 	}

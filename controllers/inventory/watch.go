@@ -76,6 +76,9 @@ func clustersOf(ctx context.Context, reader client.Reader, o client.Object) []st
 	case *v1alpha1.ResourceGroup:
 		return []string{object.Spec.ClusterName, Orphans} // its resources may only now have, or have no more, a group
 	case *v1alpha1.Resource:
+		if core := object.Labels[v1alpha1.CoreGroupLabel]; core != "" {
+			return []string{core, Orphans} // its cluster makes it anew, or takes it away, whether the group is there or not
+		}
 		var group v1alpha1.ResourceGroup
 		key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.GroupName}
 		if err := reader.Get(ctx, key, &group, client.UnsafeDisableDeepCopy); err != nil {

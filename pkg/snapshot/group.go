@@ -31,7 +31,7 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		PossibleOwners:      PossibleOwners(resources),
 		OwnerLists:          ownerLists(resources),
 		AntiAffinityClasses: spec.AntiAffinityClasses,
-		Priority:            intOr(spec.Priority, defaultPriority),
+		Priority:            priorityOf(g),
 		FailoverThreshold:   intOr(spec.Failover.Threshold, defaultFailoverThreshold),
 		FailoverPeriod:      durationOr(spec.Failover.Period, defaultFailoverPeriod),
 		Failback:            failbackOf(&spec.Failback),

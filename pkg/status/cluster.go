@@ -36,6 +36,7 @@ func Cluster(o *snapshot.Objects, now time.Time) *v1alpha1.ClusterStatus {
 			st.GroupsOnline++
 		}
 	}
+	st.Access = access(o)
 	clusterConditions(st, o, now)
 	return st
 }

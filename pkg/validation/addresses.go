@@ -76,7 +76,7 @@ func addressesOutside(s *scope) []Finding {
 
 // addressesTwice gives an address to one user only: a node, the cluster itself, or the older resource keeps it.
 func addressesTwice(s *scope) []Finding {
-	taken := map[netip.Addr]string{}
+	taken, own := map[netip.Addr]string{}, "Cluster "+s.Name
 	for _, n := range s.Nodes {
 		for _, a := range n.Spec.Addresses {
 			if addr, err := netip.ParseAddr(a.Address); err == nil {
@@ -86,7 +86,7 @@ func addressesTwice(s *scope) []Finding {
 	}
 	if s.Cluster != nil && s.Cluster.Spec.Access != nil {
 		if prefix, err := netip.ParsePrefix(s.Cluster.Spec.Access.Address); err == nil {
-			taken[prefix.Addr()] = "Cluster " + s.Name
+			taken[prefix.Addr()] = cmp.Or(taken[prefix.Addr()], own)
 		}
 	}
 	users := slices.Clone(s.Resources)
@@ -101,12 +101,12 @@ func addressesTwice(s *scope) []Finding {
 		if !ok || err != nil || s.groups[snapshot.GroupKeyOf(r)] == nil {
 			continue
 		}
-		if user, used := taken[prefix.Addr()]; used {
+		if user, used := taken[prefix.Addr()]; used && (user != own || !snapshot.IsCore(r, s.Name)) {
 			found = append(found, aboutResource(r, addressField(r), v1alpha1.ResourceReasonAddressInUse,
 				fmt.Sprintf("%s is the address of %s", prefix.Addr(), user)))
 			continue
 		}
-		taken[prefix.Addr()] = "Resource " + r.Namespace + "/" + r.Name
+		taken[prefix.Addr()] = cmp.Or(taken[prefix.Addr()], "Resource "+r.Namespace+"/"+r.Name)
 	}
 	return found
 }

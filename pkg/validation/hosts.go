@@ -12,13 +12,13 @@ import (
 )
 
 // notAllowed refuses what no entry of the Cluster's allowedResourceTypes allows: the type in the namespace, and with it the path
-// and the device on the hosts.
+// and the device on the hosts. The cluster's own address and name need no entry: spec.access says it all.
 func notAllowed(s *scope) []Finding {
 	if s.Cluster == nil {
 		return nil
 	}
 	return s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
-		if s.groups[snapshot.GroupKeyOf(r)] == nil {
+		if s.groups[snapshot.GroupKeyOf(r)] == nil || snapshot.IsCore(r, s.Name) {
 			return Finding{}, false
 		}
 		return s.allowed(r)

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -12,9 +13,9 @@ import (
 // it. The name is a host name, so it is unique in the cluster whatever the zone.
 func namesTwice(s *scope) []Finding {
 	type service struct{ namespace, name string }
-	names, services := map[string]string{}, map[service]string{}
+	names, services, own := map[string]string{}, map[service]string{}, "Cluster "+s.Name
 	if s.Cluster != nil && s.Cluster.Spec.Access != nil && s.Cluster.Spec.Access.NetworkName != "" {
-		names[s.Cluster.Spec.Access.NetworkName] = "Cluster " + s.Name
+		names[s.Cluster.Spec.Access.NetworkName] = own
 	}
 	users := slices.DeleteFunc(slices.Clone(s.Resources), func(r *v1alpha1.Resource) bool {
 		return r.Spec.NetworkName == nil || s.groups[snapshot.GroupKeyOf(r)] == nil
@@ -23,12 +24,12 @@ func namesTwice(s *scope) []Finding {
 	var found []Finding
 	for _, r := range users {
 		n, self := r.Spec.NetworkName, "Resource "+r.Namespace+"/"+r.Name
-		if user, used := names[n.Name]; used {
+		if user, used := names[n.Name]; used && (user != own || !snapshot.IsCore(r, s.Name)) {
 			found = append(found, aboutResource(r, "spec.networkName.name", v1alpha1.ResourceReasonNameInUse,
 				fmt.Sprintf("%q is the network name of %s: a name is unique in the cluster, choose another", n.Name, user)))
 			continue
 		}
-		names[n.Name] = self
+		names[n.Name] = cmp.Or(names[n.Name], self)
 		if n.Service == nil {
 			continue
 		}

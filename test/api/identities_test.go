@@ -142,8 +142,8 @@ func TestAgentWritesOnlyItsResources(t *testing.T) {
 func TestManagerWritesNoSpec(t *testing.T) {
 	node := merge(t, base(t, "Node"), `{metadata: {name: node-m}}`)
 	group := merge(t, base(t, "ResourceGroup"), `{metadata: {annotations: {quorate.io/move-to: best, mine: x}, labels: {a: b}}}`)
-	resource := base(t, "Resource")
-	create(t, admin, node, group, resource)
+	resource, cluster := base(t, "Resource"), base(t, "Cluster")
+	create(t, admin, node, group, resource, cluster)
 	change{by: agent(t, "node-m"), object: node, status: true, patch: `{status: {agent: {version: v1}}}`}.try(t)
 	cases := map[string]change{
 		"finalizer":          {object: group, patch: `{metadata: {finalizers: [quorate.io/offline-first]}}`},
@@ -155,7 +155,8 @@ func TestManagerWritesNoSpec(t *testing.T) {
 		"group spec":         {object: group, patch: `{spec: {desiredState: Offline}}`, want: []string{"may not write a spec"}},
 		"resource spec":      {object: resource, patch: `{spec: {desiredState: Offline}}`, want: []string{"may not write a spec"}},
 		"node spec":          {object: node, patch: `{spec: {votes: 0}}`, want: []string{"may not write a spec"}},
-		"cluster spec":       {object: base(t, "Cluster"), patch: `{spec: {maintenance: true}}`, want: []string{"forbidden"}},
+		"cluster spec":       {object: cluster, patch: `{spec: {maintenance: true}}`, want: []string{"may not write a spec"}},
+		"cluster finalizer":  {object: cluster, patch: `{metadata: {finalizers: [quorate.io/offline-first]}}`},
 		"node status":        {object: node, status: true, patch: `{status: {state: Up, id: 9}}`},
 		"agent status":       {object: node, status: true, patch: `{status: {agent: {version: v2}}}`, want: []string{"status.agent"}},
 		"agent status away":  {object: node, status: true, patch: `{status: {agent: null}}`, want: []string{"status.agent"}},
@@ -176,6 +177,7 @@ func TestManagerWritesNoSpec(t *testing.T) {
 	change{by: m, object: resource, patch: `{metadata: {annotations: {quorate.io/asked-on-host: "9.1.a.4/u"}}, spec: {desiredState: Offline}}`, want: []string{"may not write a spec"}}.try(t)
 	// The finalizer would keep the group for ever.
 	change{by: m, object: group, patch: `{metadata: {finalizers: null}}`}.try(t)
+	change{by: m, object: cluster, patch: `{metadata: {finalizers: null}}`}.try(t)
 	if err := m.Delete(t.Context(), group); err == nil {
 		t.Error("a manager deleted a group")
 	}

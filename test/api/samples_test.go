@@ -32,6 +32,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 		"dhcp":       {"samples/dhcp.yaml", "demo"},
 		"file sync":  {"samples/file-sync.yaml", "demo"},
 		"pg process": {"samples/postgresql-process.yaml", "demo"},
+		"access":     {"samples/cluster-access.yaml", ""},
 		"pg ocf":     {"samples/postgresql-ocf.yaml", "demo"},
 		"pg box":     {"samples/postgresql-container.yaml", "demo"},
 	}

@@ -24,7 +24,7 @@ type rule struct {
 
 var (
 	pure        = []string{"pkg/model", "pkg/membership", "pkg/quorum", "pkg/policy", "pkg/lifecycle", "pkg/quarantine", "pkg/fenceplan"}
-	translation = []string{"pkg/snapshot", "pkg/nameservice", "pkg/status", "pkg/validation", "pkg/replica", "pkg/decision", "pkg/autonomy", "pkg/whatif", "pkg/manifest", "pkg/nearest", "pkg/explain", "pkg/importer"}
+	translation = []string{"pkg/snapshot", "pkg/nameservice", "pkg/coregroup", "pkg/status", "pkg/validation", "pkg/replica", "pkg/decision", "pkg/autonomy", "pkg/whatif", "pkg/manifest", "pkg/nearest", "pkg/explain", "pkg/importer"}
 	shells      = []string{
 		"./pkg/heartbeat", "./pkg/reservation", "./pkg/resourcetype", "./pkg/monitor", "./pkg/guardian", "./pkg/watchdog", "./pkg/addressguard",
 		"./pkg/runstate", "./pkg/cgroup", "./pkg/nodeagent", "./pkg/witness", "./pkg/blockdev", "./pkg/bounded", "./pkg/localapi",

@@ -616,12 +616,36 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: address
       type:
         scalar: string
+    - name: dns
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.DNSRegistration
     - name: network
       type:
         scalar: string
     - name: networkName
       type:
         scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.ClusterAccessStatus
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+    - name: group
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: networkName
+      type:
+        scalar: string
+    - name: node
+      type:
+        scalar: string
+    - name: state
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.GroupState
 - name: com.github.quorate.quorate.api.v1alpha1.ClusterNetwork
   map:
     fields:
@@ -717,6 +741,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.ClusterStatus
   map:
     fields:
+    - name: access
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ClusterAccessStatus
     - name: clusterID
       type:
         scalar: string

@@ -11,8 +11,10 @@ type ClusterAccessApplyConfiguration struct {
 	Network *string `json:"network,omitempty"`
 	// address with its prefix length, such as 192.168.7.10/24.
 	Address *string `json:"address,omitempty"`
-	// networkName is the cluster's name for clients.
+	// networkName is the cluster's name for clients, unique among the network names of its groups.
 	NetworkName *string `json:"networkName,omitempty"`
+	// dns registers networkName by dynamic update. The Secret of its key is in the namespace quorate-system.
+	DNS *DNSRegistrationApplyConfiguration `json:"dns,omitempty"`
 }
 
 // ClusterAccessApplyConfiguration constructs a declarative configuration of the ClusterAccess type for use with
@@ -42,5 +44,13 @@ func (b *ClusterAccessApplyConfiguration) WithAddress(value string) *ClusterAcce
 // If called multiple times, the NetworkName field is set to the value of the last call.
 func (b *ClusterAccessApplyConfiguration) WithNetworkName(value string) *ClusterAccessApplyConfiguration {
 	b.NetworkName = &value
+	return b
+}
+
+// WithDNS sets the DNS field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DNS field is set to the value of the last call.
+func (b *ClusterAccessApplyConfiguration) WithDNS(value *DNSRegistrationApplyConfiguration) *ClusterAccessApplyConfiguration {
+	b.DNS = value
 	return b
 }

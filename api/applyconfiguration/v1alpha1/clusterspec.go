@@ -19,7 +19,8 @@ type ClusterSpecApplyConfiguration struct {
 	Networks []ClusterNetworkApplyConfiguration `json:"networks,omitempty"`
 	// heartbeat says how nodes find out that one of them is gone.
 	Heartbeat *HeartbeatApplyConfiguration `json:"heartbeat,omitempty"`
-	// access is the cluster's own address and name; it makes a protected core group. Behaviour comes later.
+	// access is the cluster's own address and name: where it is administered, whichever nodes are left. The manager makes the cluster's core
+	// group from it, which nobody else may change or delete (docs/cluster-access.md).
 	Access *ClusterAccessApplyConfiguration `json:"access,omitempty"`
 	// antiAffinity says how strongly groups of one anti-affinity class avoid each other.
 	AntiAffinity *apiv1alpha1.AntiAffinityPolicy `json:"antiAffinity,omitempty"`

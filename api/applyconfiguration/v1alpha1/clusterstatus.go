@@ -37,6 +37,8 @@ type ClusterStatusApplyConfiguration struct {
 	GroupsOnline *int32 `json:"groupsOnline,omitempty"`
 	// groupsTotal is how many groups the cluster has.
 	GroupsTotal *int32 `json:"groupsTotal,omitempty"`
+	// access is where the cluster's own address and name are.
+	Access *ClusterAccessStatusApplyConfiguration `json:"access,omitempty"`
 	// journalWritten is the token of the last page of a journal (status.agent.journal of the reporter's Node) that was written to the
 	// objects here: what the nodes decided while they did not reach the API server.
 	JournalWritten *string `json:"journalWritten,omitempty"`
@@ -158,6 +160,14 @@ func (b *ClusterStatusApplyConfiguration) WithGroupsOnline(value int32) *Cluster
 // If called multiple times, the GroupsTotal field is set to the value of the last call.
 func (b *ClusterStatusApplyConfiguration) WithGroupsTotal(value int32) *ClusterStatusApplyConfiguration {
 	b.GroupsTotal = &value
+	return b
+}
+
+// WithAccess sets the Access field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Access field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithAccess(value *ClusterAccessStatusApplyConfiguration) *ClusterStatusApplyConfiguration {
+	b.Access = value
 	return b
 }
 
