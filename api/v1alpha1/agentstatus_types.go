@@ -86,7 +86,8 @@ type AgentStatus struct {
 	// +listMapKey=device
 	// +kubebuilder:validation:MaxItems=1024
 	Disks []AgentDisk `json:"disks,omitempty"`
-	// images are the container images that groups need and the host has.
+	// images are the container images of resources that this node may own, and whether the host has them. A node that lacks one takes no
+	// group that needs it.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -313,17 +314,6 @@ type AgentDisk struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-}
-
-// AgentImage is a container image that the host has.
-type AgentImage struct {
-	// name of the image.
-	// +required
-	// +kubebuilder:validation:MaxLength=512
-	Name string `json:"name"`
-	// present says that the host has the image.
-	// +optional
-	Present bool `json:"present,omitempty"`
 }
 
 // AgentProblem is something that the agent cannot do.

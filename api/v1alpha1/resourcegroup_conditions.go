@@ -24,6 +24,9 @@ const (
 	GroupReasonDeleting = "Deleting"
 	// GroupReasonNoEligibleNode surfaces when no node may take the group.
 	GroupReasonNoEligibleNode = "NoEligibleNode"
+	// GroupReasonImageMissing surfaces when only a container image keeps a node from taking the group: the node does not have it and cannot
+	// fetch it. Node.status.agent.images says why.
+	GroupReasonImageMissing = "ImageMissing"
 	// GroupReasonInsufficientCapacity surfaces when only capacity keeps a node from taking the group.
 	GroupReasonInsufficientCapacity = "InsufficientCapacity"
 	// GroupReasonAntiAffinityConflict surfaces when only required anti-affinity does.

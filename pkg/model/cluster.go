@@ -88,6 +88,8 @@ type Node struct {
 	Reserved map[string]int64
 	// HiddenDisks are devices that groups need and that this node says it cannot see, by device or file name.
 	HiddenDisks map[string]bool
+	// LackedImages are container images that groups need and that this node says it does not have, by their names.
+	LackedImages map[string]ImageLack
 	// JoinedAt is when the node last became a member of the quorate view (wall clock of the reporter); zero when unknown.
 	JoinedAt time.Time
 	// JoinEpoch counts the times that the node joined the quorate view; it only tells one joining from the next.

@@ -106,6 +106,8 @@ type Group struct {
 	Maintenance         bool
 	// Disks are the devices or files that the group's disk resources need.
 	Disks []string
+	// Images are the container images that the group's resources need.
+	Images []string
 	// ResourceCount is the number of resources in the group.
 	ResourceCount int
 	// NeedsFencing says that some resource of the group has neither a disk nor a guarded address to prove its old owner

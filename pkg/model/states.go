@@ -12,6 +12,15 @@ const (
 	NodeUnknown NodeState = "Unknown" // no quorate view reports
 )
 
+// ImageLack says of a container image that a node does not have it.
+type ImageLack string
+
+// How a node lacks an image.
+const (
+	ImageAwaited ImageLack = "Awaited" // it is being fetched, or it cannot be told
+	ImageMissing ImageLack = "Missing" // it cannot be had
+)
+
 // ResourceState is the state of one resource (WSFC's CLUSTER_RESOURCE_STATE).
 type ResourceState string
 

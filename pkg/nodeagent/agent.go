@@ -273,6 +273,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 		a.keeper.touch(obj)
 		a.powerFencer.wakeUp()
 		a.clearer.touched(obj)
+		a.surveyor.touched(obj)
 		if obj == nil {
 			a.publisher.everything()
 			return
@@ -290,6 +291,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 	a.surveyor = &surveyor{
 		log: a.log.WithName("surveyor"), types: a.types, cluster: a.opts.Cluster, world: a.world, settings: a.enrolment.current,
 		problems: a.problems, changed: a.note,
+		wake: make(chan struct{}, 1),
 	}
 	return nil
 }
@@ -380,7 +382,7 @@ func (a *agent) observe() *observed {
 	}
 	o.orders = a.journal.gate.now()
 	sortReports(o.reports)
-	o.interfaces, o.disks = a.surveyor.seen()
+	o.interfaces, o.disks, o.images = a.surveyor.seen()
 	o.canFence, o.fencings, o.confirmations = a.powerFencer.report()
 	o.clearings = a.clearer.report()
 	return o

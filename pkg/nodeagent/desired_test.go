@@ -120,28 +120,6 @@ func TestUnaccepted(t *testing.T) {
 	}
 }
 
-func TestNeedsImageHere(t *testing.T) {
-	self, container := &Settings{NodeName: "a"}, &v1alpha1.Container{Image: "box"}
-	spec := func(c *v1alpha1.Container, owners ...string) *v1alpha1.ResourceSpec {
-		return &v1alpha1.ResourceSpec{PossibleOwners: owners, ResourceParameters: v1alpha1.ResourceParameters{Container: c}}
-	}
-	for what, c := range map[string]struct {
-		spec *v1alpha1.ResourceSpec
-		self *Settings
-		want bool
-	}{
-		"anywhere":             {spec(container), self, true},
-		"here too":             {spec(container, "b", "a"), self, true},
-		"elsewhere":            {spec(container, "b"), self, false},
-		"another type":         {spec(nil, "b"), self, true},
-		"not yet in a cluster": {spec(container, "b"), nil, true},
-	} {
-		if got := needsImageHere(c.spec, c.self); got != c.want {
-			t.Errorf("%s: got %t", what, got)
-		}
-	}
-}
-
 func TestDiskPaths(t *testing.T) {
 	named := func(name string) *v1alpha1.Resource {
 		return &v1alpha1.Resource{ObjectMeta: metav1.ObjectMeta{Name: name}}

@@ -25,6 +25,7 @@ type observed struct {
 	problems      []v1alpha1.AgentProblem
 	interfaces    []v1alpha1.AgentInterface
 	disks         []v1alpha1.AgentDisk
+	images        []v1alpha1.AgentImage
 	canFence      []v1alpha1.AgentFenceTarget
 	fencings      []v1alpha1.AgentFencing
 	confirmations []v1alpha1.AgentConfirmation
@@ -44,7 +45,7 @@ func agentStatus(o *observed) *v1alpha1.AgentStatus {
 	out := &v1alpha1.AgentStatus{
 		Version: o.version, BootID: o.bootID, Guards: new(o.guards), Scheduling: o.scheduling, HeartbeatKeys: keysOf(s),
 		Generation: int64(s.Self.Generation), Incarnation: int64(s.Incarnation),
-		Peers: peersOf(s), Interfaces: o.interfaces, Problems: o.problems, View: viewOf(o),
+		Peers: peersOf(s), Interfaces: o.interfaces, Images: o.images, Problems: o.problems, View: viewOf(o),
 		CanFence: o.canFence, Fencings: o.fencings, Confirmations: o.confirmations, Clearings: o.clearings,
 	}
 	if s.Settings != nil {

@@ -87,7 +87,8 @@ func TestAgentStatus(t *testing.T) {
 	}}
 	o := &observed{
 		version: "v1", bootID: "boot", standing: s, guards: v1alpha1.AgentGuards{Addresses: true}, reports: []monitor.GroupReport{report}, wall: wall,
-		disks: []v1alpha1.AgentDisk{{Device: "/array/1", Visible: true}, {Device: "/array/2", Message: "no such file"}},
+		disks:  []v1alpha1.AgentDisk{{Device: "/array/1", Visible: true}, {Device: "/array/2", Message: "no such file"}},
+		images: []v1alpha1.AgentImage{{Name: "box", State: v1alpha1.ImageFetching}},
 	}
 	want := &v1alpha1.AgentStatus{
 		Version: "v1", BootID: "boot", ClusterID: "00000000000000aa", NodeID: 1, Generation: 3, Incarnation: 5, RecordNumber: 4, Voters: []int32{1, 2},
@@ -104,6 +105,7 @@ func TestAgentStatus(t *testing.T) {
 			{Device: "/array/1", Visible: true, Reservation: v1alpha1.ReservationEnforced, Holder: 1, Epoch: 5},
 			{Device: "/array/2", Message: "no such file"},
 		},
+		Images: []v1alpha1.AgentImage{{Name: "box", State: v1alpha1.ImageFetching}},
 		Groups: []v1alpha1.AgentGroup{{
 			UID: "u1", Namespace: "db", Name: "shop", Epoch: 5, Generation: 3, Released: 4, ReleasedHow: v1alpha1.ReleasedForced, Floor: 5,
 			ProvenEpoch: 5, Proofs: []v1alpha1.Proof{{Resource: "disk", Type: v1alpha1.ProofReservationPreempted}}, Fence: duration(6 * time.Millisecond),

@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/pkg/heartbeat"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/runstate"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 	surveyPatience = 4 * time.Second
 )
 
-// surveyor looks from time to time at what the host has: interfaces, disks that groups need, tools.
+// surveyor looks from time to time at what the host has: interfaces, disks and images that groups need, tools.
 type surveyor struct {
 	log      logr.Logger
 	types    *resourcetype.Registry
@@ -34,6 +36,8 @@ type surveyor struct {
 	settings func() *Settings
 	problems *problems
 	changed  func()
+	// wake has a look begin now.
+	wake chan struct{}
 
 	busy sync.Mutex
 
@@ -43,12 +47,33 @@ type surveyor struct {
 	mu         sync.Mutex
 	interfaces []v1alpha1.AgentInterface
 	disks      []v1alpha1.AgentDisk
+	images     []v1alpha1.AgentImage
+	// named are the images of all containers of the cluster at the last look.
+	named map[string]bool
 }
 
-func (s *surveyor) seen() ([]v1alpha1.AgentInterface, []v1alpha1.AgentDisk) {
+// touched has a look begin at once when a resource names an image that none has named before: until then nobody knows that it is missing
+// here, and its group may be sent here. nil stands for all objects.
+func (s *surveyor) touched(obj client.Object) {
+	if r, ok := obj.(*v1alpha1.Resource); ok && (r.Spec.Container == nil || s.knows(r.Spec.Container.Image)) || !ok && obj != nil {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *surveyor) knows(image string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.interfaces, s.disks
+	return s.named[image]
+}
+
+func (s *surveyor) seen() ([]v1alpha1.AgentInterface, []v1alpha1.AgentDisk, []v1alpha1.AgentImage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.interfaces, s.disks, s.images
 }
 
 // run looks until ctx ends.
@@ -57,11 +82,12 @@ func (s *surveyor) run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		s.lookAtInterfaces()
-		s.lookAtDisks(ctx)
+		s.lookAtNeeds(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-s.wake:
 		}
 	}
 }
@@ -145,9 +171,9 @@ func interfacesByAddress() (map[netip.Addr]net.Interface, error) {
 	return out, nil
 }
 
-// lookAtDisks asks the types what this host lacks for the cluster's resources. A look that hangs on a disk is left behind, and no
+// lookAtNeeds asks the types what this host lacks for the cluster's resources. A look that hangs on a disk is left behind, and no
 // other one begins before it returns.
-func (s *surveyor) lookAtDisks(ctx context.Context) {
+func (s *surveyor) lookAtNeeds(ctx context.Context) {
 	w := s.world()
 	if w == nil || !s.busy.TryLock() {
 		return
@@ -172,51 +198,69 @@ func (s *surveyor) check(ctx context.Context, w *world) {
 		s.log.Error(err, "The host is not compared with what resources need")
 		return
 	}
-	var found []v1alpha1.AgentProblem
-	disks := map[string]v1alpha1.AgentDisk{}
+	found := &findings{disks: map[string]v1alpha1.AgentDisk{}, images: stock{}}
+	owners, named := ownersOf(resources), map[string]bool{}
 	for _, r := range resources {
-		if !needsImageHere(&r.Spec, s.settings()) {
-			continue
+		if r.Spec.Container != nil {
+			named[r.Spec.Container.Image] = true
 		}
-		t, err := s.types.Get(string(r.Spec.Type))
-		if err != nil {
-			continue // validation has said so already
-		}
-		checker, ok := t.(resourcetype.Checker)
-		if !ok {
-			continue
-		}
-		spec, err := json.Marshal(r.Spec)
-		if err != nil {
-			continue
-		}
-		device := deviceOf(&r.Spec)
-		disk := v1alpha1.AgentDisk{Device: device, Visible: true}
-		for _, p := range checker.Check(ctx, spec) {
-			found = append(found, v1alpha1.AgentProblem{Reason: problemReason(p.Reason), Object: p.Object, Message: p.Message})
-			if p.Reason == resourcetype.ReasonDeviceMissing {
-				disk.Visible, disk.Message = false, cut(p.Message, maxProblemText)
-			}
-		}
-		if device != "" {
-			disks[device] = disk
+		if needsImageHere(&r.Spec, owners[snapshot.GroupKeyOf(r)], s.settings()) {
+			s.look(ctx, r, found)
 		}
 	}
 	if ctx.Err() != nil {
 		return // what was told under pressure of time may be wrong
 	}
-	s.problems.set("survey", found)
-	list := make([]v1alpha1.AgentDisk, 0, len(disks))
-	for _, d := range disks {
-		list = append(list, d)
+	s.problems.set("survey", found.problems)
+	disks := make([]v1alpha1.AgentDisk, 0, len(found.disks))
+	for _, d := range found.disks {
+		disks = append(disks, d)
 	}
-	slices.SortFunc(list, func(a, b v1alpha1.AgentDisk) int { return cmp.Compare(a.Device, b.Device) })
+	slices.SortFunc(disks, func(a, b v1alpha1.AgentDisk) int { return cmp.Compare(a.Device, b.Device) })
+	images := found.images.list()
 	s.mu.Lock()
-	same := reflect.DeepEqual(s.disks, list)
-	s.disks = list
+	same := reflect.DeepEqual(s.disks, disks) && slices.Equal(s.images, images)
+	s.disks, s.images, s.named = disks, images, named
 	s.mu.Unlock()
 	if !same {
 		s.changed()
+	}
+}
+
+// findings are what a look at the host gives.
+type findings struct {
+	problems []v1alpha1.AgentProblem
+	disks    map[string]v1alpha1.AgentDisk
+	images   stock
+}
+
+// look finds out what the host has, and lacks, of what one resource needs.
+func (s *surveyor) look(ctx context.Context, r *v1alpha1.Resource, found *findings) {
+	t, err := s.types.Get(string(r.Spec.Type))
+	if err != nil {
+		return // validation has said so already
+	}
+	checker, ok := t.(resourcetype.Checker)
+	if !ok {
+		return
+	}
+	spec, err := json.Marshal(r.Spec)
+	if err != nil {
+		return
+	}
+	device := deviceOf(&r.Spec)
+	disk := v1alpha1.AgentDisk{Device: device, Visible: true}
+	for _, p := range checker.Check(ctx, spec) {
+		found.problems = append(found.problems, v1alpha1.AgentProblem{Reason: problemReason(p.Reason), Object: p.Object, Message: p.Message})
+		if p.Reason == resourcetype.ReasonDeviceMissing {
+			disk.Visible, disk.Message = false, cut(p.Message, maxProblemText)
+		}
+	}
+	if device != "" {
+		found.disks[device] = disk
+	}
+	if imager, ok := t.(resourcetype.Imager); ok {
+		found.images.add(imager.Image(ctx, spec))
 	}
 }
 
@@ -229,11 +273,6 @@ func deviceOf(spec *v1alpha1.ResourceSpec) string {
 	default:
 		return ""
 	}
-}
-
-// needsImageHere says that a resource is none that other nodes only may own, as far as images go: nobody fetches one to where it never runs.
-func needsImageHere(spec *v1alpha1.ResourceSpec, self *Settings) bool {
-	return spec.Container == nil || self == nil || len(spec.PossibleOwners) == 0 || slices.Contains(spec.PossibleOwners, self.NodeName)
 }
 
 // problemReason translates the resource types' words into the API's.

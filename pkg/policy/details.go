@@ -14,6 +14,7 @@ import (
 var details = map[model.Reason]func(p *planner, g *groupState, n *nodeState) string{
 	model.ReasonNotPossibleOwner:     forbiddenBy,
 	model.ReasonDiskNotVisible:       hiddenDisks,
+	model.ReasonImageMissing:         missingImages,
 	model.ReasonInsufficientCapacity: shortages,
 	model.ReasonAntiAffinityConflict: conflicts,
 }
@@ -47,6 +48,16 @@ func hiddenDisks(_ *planner, g *groupState, n *nodeState) string {
 		}
 	}
 	return few(hidden, ", ")
+}
+
+func missingImages(_ *planner, g *groupState, n *nodeState) string {
+	var missing []string
+	for _, image := range g.Images {
+		if n.LackedImages[image] == model.ImageMissing {
+			missing = append(missing, image)
+		}
+	}
+	return few(missing, ", ")
 }
 
 // shortages says of each resource that is short how much is asked for and how much is free.

@@ -34,6 +34,7 @@ var takeFilters = []filter{
 	{model.ReasonNodeQuarantined, nodeQuarantined, "is quarantined", true, nil},
 	{model.ReasonAgentDisconnected, agentDisconnected, "does not reach the API server", true, nil},
 	{model.ReasonUnsafeFencing, unsafeFencing, "has nothing that would stop the group if it hung, and the cluster requires fencing", false, mustBeFenced},
+	{model.ReasonImageMissing, imageMissing, "cannot get an image of the group's containers", false, needsImages},
 	{model.ReasonInsufficientCapacity, noRoom, "has no room for the group's requests", false, hasRequests},
 	{model.ReasonAntiAffinityConflict, antiAffinityConflict, "runs a group of the same anti-affinity class", false, mustBeApart},
 }
@@ -43,6 +44,7 @@ var groupFilters = slices.DeleteFunc(slices.Concat(keepFilters, takeFilters), fu
 
 func hasPossibleOwners(_ *planner, g *groupState) bool { return g.PossibleOwners != nil }
 func seesDisks(p *planner, g *groupState) bool         { return p.disksHidden && len(g.Disks) > 0 }
+func needsImages(p *planner, g *groupState) bool       { return p.imagesLacked && len(g.Images) > 0 }
 func mustBeFenced(p *planner, _ *groupState) bool      { return p.s.Cluster.RequireFencing }
 func hasRequests(_ *planner, g *groupState) bool       { return len(g.Requests) > 0 }
 func mustBeApart(p *planner, g *groupState) bool {
@@ -60,6 +62,11 @@ func notPossibleOwner(_ *planner, g *groupState, n *nodeState) bool {
 
 func diskHidden(_ *planner, g *groupState, n *nodeState) bool {
 	return slices.ContainsFunc(g.Disks, func(d string) bool { return n.HiddenDisks[d] })
+}
+
+// imageMissing does not speak of an image that is on its way: a start waits for that.
+func imageMissing(_ *planner, g *groupState, n *nodeState) bool {
+	return slices.ContainsFunc(g.Images, func(image string) bool { return n.LackedImages[image] == model.ImageMissing })
 }
 
 func nodePaused(_ *planner, _ *groupState, n *nodeState) bool        { return n.Availability == model.Paused }

@@ -253,7 +253,8 @@ func displacedText(g *groupState) string {
 	return ""
 }
 
-// nobody says why no node may take the group: anti-affinity if that is all that keeps a node from it (A24), else capacity if that is.
+// nobody says why no node may take the group: anti-affinity if that is all that keeps a node from it (A24), else capacity if that is, else
+// a container image.
 func nobody(found Candidates) (model.Reason, string) {
 	candidates := found.All()
 	message := "no node may take the group"
@@ -263,8 +264,10 @@ func nobody(found Candidates) (model.Reason, string) {
 		case len(c.Reasons) != 1:
 		case c.Reasons[0] == model.ReasonAntiAffinityConflict:
 			reason = model.ReasonAntiAffinityConflict
-		case c.Reasons[0] == model.ReasonInsufficientCapacity && reason == model.ReasonNoCandidate:
+		case c.Reasons[0] == model.ReasonInsufficientCapacity && reason != model.ReasonAntiAffinityConflict:
 			reason = model.ReasonInsufficientCapacity
+		case c.Reasons[0] == model.ReasonImageMissing && reason == model.ReasonNoCandidate:
+			reason = model.ReasonImageMissing
 		}
 	}
 	for i, c := range candidates {

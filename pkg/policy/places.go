@@ -81,6 +81,7 @@ func (p *planner) indexNodes() {
 		p.nodes[i].measure()
 		p.nodes[i].open = p.isOpen(&p.nodes[i])
 		p.disksHidden = p.disksHidden || len(p.nodes[i].HiddenDisks) > 0
+		p.imagesLacked = p.imagesLacked || len(p.nodes[i].LackedImages) > 0
 		p.byName[p.nodes[i].Name] = i
 		p.byID[p.nodes[i].ID] = i
 		p.known = append(p.known, nodeID{p.nodes[i].Name, p.nodes[i].ID})

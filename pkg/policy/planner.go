@@ -71,9 +71,11 @@ type planner struct {
 	asked []int64
 	// disksHidden says that some node does not see some disk.
 	disksHidden bool
-	todo        [steps][]int
-	scratch     scratch
-	result      Result
+	// imagesLacked says that some node does not have some container image.
+	imagesLacked bool
+	todo         [steps][]int
+	scratch      scratch
+	result       Result
 }
 
 // nodeState is a node with what it carries, decisions of this plan included.

@@ -52,11 +52,12 @@ type ranking struct {
 }
 
 // numRanks is how many ranks there are.
-const numRanks = 10
+const numRanks = 11
 
 // ranks is the ranking of DESIGN section 6, in its order. A list of preferred owners gives every node a place of its own, so that what
 // comes after it in the ranking is not asked.
 var ranks = [numRanks]ranking{
+	{imagesAwaited, needImages, "has the images of the group's containers"},
 	{sharedDomain, hasDomains, "has fewer groups of the same anti-affinity class in its fault domain"},
 	{sharedClasses, hasClasses, "has fewer groups of the same anti-affinity class"},
 	{failuresHere, afterResource, "has seen fewer failures of the group"},
@@ -72,6 +73,7 @@ var ranks = [numRanks]ranking{
 func hasDomains(p *planner, g *groupState, _ *search) bool {
 	return p.domains != nil && len(g.AntiAffinityClasses) > 0
 }
+func needImages(p *planner, g *groupState, _ *search) bool    { return needsImages(p, g) }
 func hasClasses(_ *planner, g *groupState, _ *search) bool    { return len(g.AntiAffinityClasses) > 0 }
 func afterResource(_ *planner, _ *groupState, s *search) bool { return s.occasion == resourceFailed }
 func hasList(_ *planner, g *groupState, _ *search) bool       { return len(g.PreferredOwners) > 0 }
@@ -81,6 +83,16 @@ func afterRestart(_ *planner, g *groupState, s *search) bool {
 }
 func movesToBest(_ *planner, g *groupState, s *search) bool {
 	return s.occasion == moveToBest && len(g.PreferredOwners) == 0
+}
+
+// imagesAwaited is rank 0: a container starts at once where its image is, and elsewhere when that has been fetched.
+func imagesAwaited(_ *planner, g *groupState, n *nodeState, _ *search) int64 {
+	for _, image := range g.Images {
+		if n.LackedImages[image] != "" {
+			return 1
+		}
+	}
+	return 0
 }
 
 // sharedDomain is the first half of rank 1: fewer groups of the same anti-affinity class in the node's fault domain.

@@ -97,6 +97,13 @@ type Checker interface {
 	Check(ctx context.Context, spec json.RawMessage) []Problem
 }
 
+// Imager is a Type whose resources need a container image on the host.
+type Imager interface {
+	// Image says how far this host is from having the image of a spec (a v1alpha1.ResourceSpec as JSON); nil when the spec names none. One
+	// that is missing begins to be fetched, if the spec lets it.
+	Image(ctx context.Context, spec json.RawMessage) *v1alpha1.AgentImage
+}
+
 // Identity names an object of the API.
 type Identity struct {
 	UID       string `json:"uid"`

@@ -38,6 +38,7 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		Requests:            amounts(spec.Requests),
 		Maintenance:         spec.Maintenance,
 		Disks:               disksOf(resources),
+		Images:              imagesOf(resources),
 		ResourceCount:       len(resources),
 		NeedsFencing:        needsFencing(resources, facts.advisory),
 		RetryPeriod:         retryPeriod(resources),

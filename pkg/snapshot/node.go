@@ -48,8 +48,27 @@ func nodeOf(n *v1alpha1.Node, view *model.View) model.Node {
 				node.HiddenDisks[disk.Device] = true
 			}
 		}
+		node.LackedImages = lackedImages(agent.Images)
 	}
 	return node
+}
+
+// lackedImages are those that the host does not have. One that it says nothing of has not been looked for yet, which takes seconds.
+func lackedImages(images []v1alpha1.AgentImage) map[string]model.ImageLack {
+	var lacked map[string]model.ImageLack
+	for _, image := range images {
+		if image.State == v1alpha1.ImagePresent {
+			continue
+		}
+		if lacked == nil {
+			lacked = map[string]model.ImageLack{}
+		}
+		lacked[image.Name] = model.ImageAwaited
+		if image.State == v1alpha1.ImageMissing {
+			lacked[image.Name] = model.ImageMissing
+		}
+	}
+	return lacked
 }
 
 // availability is what the operator wants of the node. One that is being deleted is to be left by its groups.

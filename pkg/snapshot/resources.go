@@ -39,6 +39,17 @@ func disksOf(resources []*v1alpha1.Resource) []string {
 	return disks
 }
 
+// imagesOf are the images of the group's containers, as the resources name them.
+func imagesOf(resources []*v1alpha1.Resource) []string {
+	var images []string
+	for _, r := range resources {
+		if r.Spec.Container != nil && !slices.Contains(images, r.Spec.Container.Image) {
+			images = append(images, r.Spec.Container.Image)
+		}
+	}
+	return images
+}
+
 // PossibleOwners is the intersection of the resources' lists (A21); nil means every node, an empty list means none.
 func PossibleOwners(resources []*v1alpha1.Resource) []string {
 	var owners []string

@@ -248,13 +248,22 @@ func TestBuild(t *testing.T) {
 	b.Spec.Reserved = v1alpha1.Quantities{"cpu": resource.MustParse("1")}
 	b.Spec.FaultDomain, b.Spec.ForceDrain = "rack1", true
 	b.Status.Agent.Disks = []v1alpha1.AgentDisk{{Device: "/array/1", Visible: false}}
+	b.Status.Agent.Images = []v1alpha1.AgentImage{
+		{Name: "here", State: v1alpha1.ImagePresent}, {Name: "comes", State: v1alpha1.ImageFetching}, {Name: "gone", State: v1alpha1.ImageMissing},
+		{Name: "who knows", State: v1alpha1.ImageUnknown},
+	}
+	box := res("box", func(r *v1alpha1.Resource) { r.Spec.Container = &v1alpha1.Container{Image: "gone"} })
 	a.Status.Agent.Groups = []v1alpha1.AgentGroup{{UID: "u", Epoch: 4, Released: 3, Floor: 9}, {UID: "other", Epoch: 99}}
 	o := &Objects{
 		Name: "demo", Fresh: true, Nodes: []*v1alpha1.Node{a, b},
 		Groups:    []*v1alpha1.ResourceGroup{{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", UID: "u"}}},
-		Resources: []*v1alpha1.Resource{res("disk", asDisk)},
+		Resources: []*v1alpha1.Resource{res("disk", asDisk), box, box.DeepCopy()},
 	}
 	s := Build(o, Options{HighestView: 8})
+	lacked := map[string]model.ImageLack{"comes": model.ImageAwaited, "who knows": model.ImageAwaited, "gone": model.ImageMissing}
+	if diff := cmp.Diff(lacked, s.Nodes[1].LackedImages); diff != "" || !slices.Equal(s.Groups[0].Images, []string{"gone"}) {
+		t.Errorf("images %v, lacked (-want +got):\n%s", s.Groups[0].Images, diff)
+	}
 	if !s.Restored || s.View.ID.Number != 7 || s.View.Reporter != 1 {
 		t.Errorf("view %+v, restored %v", s.View, s.Restored)
 	}

@@ -223,12 +223,15 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.quorate.quorate.api.v1alpha1.AgentImage
   map:
     fields:
+    - name: message
+      type:
+        scalar: string
     - name: name
       type:
         scalar: string
-    - name: present
+    - name: state
       type:
-        scalar: boolean
+        namedType: com.github.quorate.quorate.api.v1alpha1.ImageState
 - name: com.github.quorate.quorate.api.v1alpha1.AgentInterface
   map:
     fields:
@@ -1335,6 +1338,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: network
       type:
         scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.ImageState
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.LVM
   map:
     fields:

@@ -2,15 +2,22 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/quorate/quorate/api/v1alpha1"
+)
+
 // AgentImageApplyConfiguration represents a declarative configuration of the AgentImage type for use
 // with apply.
 //
-// AgentImage is a container image that the host has.
+// AgentImage is a container image that a group needs, as the host sees it.
 type AgentImageApplyConfiguration struct {
-	// name of the image.
+	// name of the image, as resources give it.
 	Name *string `json:"name,omitempty"`
-	// present says that the host has the image.
-	Present *bool `json:"present,omitempty"`
+	// state says whether the host has the image. Groups go to a host that has it rather than to one that is fetching it, and to none that
+	// cannot get it.
+	State *apiv1alpha1.ImageState `json:"state,omitempty"`
+	// message says what keeps the image from being here.
+	Message *string `json:"message,omitempty"`
 }
 
 // AgentImageApplyConfiguration constructs a declarative configuration of the AgentImage type for use with
@@ -27,10 +34,18 @@ func (b *AgentImageApplyConfiguration) WithName(value string) *AgentImageApplyCo
 	return b
 }
 
-// WithPresent sets the Present field in the declarative configuration to the given value
+// WithState sets the State field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Present field is set to the value of the last call.
-func (b *AgentImageApplyConfiguration) WithPresent(value bool) *AgentImageApplyConfiguration {
-	b.Present = &value
+// If called multiple times, the State field is set to the value of the last call.
+func (b *AgentImageApplyConfiguration) WithState(value apiv1alpha1.ImageState) *AgentImageApplyConfiguration {
+	b.State = &value
+	return b
+}
+
+// WithMessage sets the Message field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Message field is set to the value of the last call.
+func (b *AgentImageApplyConfiguration) WithMessage(value string) *AgentImageApplyConfiguration {
+	b.Message = &value
 	return b
 }

@@ -47,7 +47,8 @@ type AgentStatusApplyConfiguration struct {
 	Interfaces []AgentInterfaceApplyConfiguration `json:"interfaces,omitempty"`
 	// disks are the disks that groups need, as the host sees them.
 	Disks []AgentDiskApplyConfiguration `json:"disks,omitempty"`
-	// images are the container images that groups need and the host has.
+	// images are the container images of resources that this node may own, and whether the host has them. A node that lacks one takes no
+	// group that needs it.
 	Images []AgentImageApplyConfiguration `json:"images,omitempty"`
 	// problems are what the agent cannot do, and why.
 	Problems []AgentProblemApplyConfiguration `json:"problems,omitempty"`

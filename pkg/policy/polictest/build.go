@@ -119,6 +119,11 @@ func setNode(h *host, k, v string) error {
 		for _, d := range list(v) {
 			h.HiddenDisks[d] = true
 		}
+	case "lacks", "awaits": // of container images; an empty list has it have all
+		h.LackedImages = map[string]model.ImageLack{}
+		for _, image := range list(v) {
+			h.LackedImages[image] = map[string]model.ImageLack{"lacks": model.ImageMissing, "awaits": model.ImageAwaited}[k]
+		}
 	case "capacity":
 		return amounts(&h.Capacity, v)
 	case "reserved":
@@ -149,6 +154,8 @@ func setGroup(g *model.Group, k, v string) (err error) {
 		g.AntiAffinityClasses = list(v)
 	case "disks":
 		g.Disks = list(v)
+	case "images":
+		g.Images = list(v)
 	case "depends":
 		g.DependsOn = nil
 		for _, name := range list(v) {

@@ -65,6 +65,7 @@ func randomSettings(rng *rand.Rand, names []string, i int) string {
 	add(4, "delay=10m")
 	add(2, "priority="+pick(rng, "0", "1000", "1000", "3000", "3000"))
 	add(4, "threshold=1")
+	add(4, "images="+someOf(rng, []string{"box", "crate"}))
 	add(8, "retry=0s")
 	add(8, "resources=0")
 	add(5, "mode=balanced")
@@ -84,7 +85,7 @@ func RandomEvent(w *World, rng *rand.Rand) string {
 }
 
 func hostEvent(h *host, rng *rand.Rand) string {
-	switch rng.IntN(10) {
+	switch rng.IntN(11) {
 	case 0, 1:
 		if h.up {
 			return "kill " + h.Name
@@ -104,6 +105,8 @@ func hostEvent(h *host, rng *rand.Rand) string {
 	case 7:
 		return "set " + h.Name + " quarantined=" + pick(rng, "yes", "no", "no")
 	case 8:
+		return "set " + h.Name + " " + pick(rng, "lacks=", "awaits=") + pick(rng, "(box)", "(box,crate)", "()", "()")
+	case 9:
 		return "proof " + pick(rng, "held", "free")
 	}
 	return "tick " + pick(rng, "1s", "1m", "1h", "12h")
@@ -188,7 +191,8 @@ func (w *World) Idle(waiting func(model.GroupKey) model.Reason) []string {
 			continue
 		}
 		switch waiting(g.Key) {
-		case model.ReasonNoCandidate, model.ReasonAntiAffinityConflict, model.ReasonInsufficientCapacity, model.ReasonPriorityZero, model.ReasonWaitingForGroup:
+		case model.ReasonNoCandidate, model.ReasonAntiAffinityConflict, model.ReasonInsufficientCapacity, model.ReasonImageMissing,
+			model.ReasonPriorityZero, model.ReasonWaitingForGroup:
 		default:
 			idle = append(idle, w.formatState(g))
 		}

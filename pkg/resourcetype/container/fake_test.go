@@ -95,18 +95,22 @@ func TestFetchedAhead(t *testing.T) {
 		typ := newType(f, "/run/x.sock")
 		spec := specWith(t, &v1alpha1.Container{Image: "box:1"})
 		const full = "docker.io/library/box:1"
-		look := func(want string) {
+		look := func(state v1alpha1.ImageState, want string) {
 			t.Helper()
+			image := typ.Image(t.Context(), spec)
+			if image.Name != "box:1" || image.State != state || !strings.Contains(image.Message, want) {
+				t.Errorf("Image() = %v, want %s, %q", image, state, want)
+			}
 			problems := typ.Check(t.Context(), spec)
 			if len(problems) != 1 || problems[0].Reason != resourcetype.ReasonImageMissing || problems[0].Object != full || !strings.Contains(problems[0].Message, want) {
 				t.Errorf("Check() = %v, want %q", problems, want)
 			}
 		}
-		look("it is being fetched")
+		look(v1alpha1.ImageFetching, "it is being fetched")
 		time.Sleep(5 * time.Second)
-		look("it is being fetched")
+		look(v1alpha1.ImageFetching, "it is being fetched")
 		time.Sleep(10 * time.Second)
-		look("no such manifest")
+		look(v1alpha1.ImageMissing, "no such manifest")
 		f.mu.Lock()
 		if len(f.pulls) != 1 || f.pulls[0] != full {
 			t.Errorf("pulled %v", f.pulls)
@@ -117,8 +121,11 @@ func TestFetchedAhead(t *testing.T) {
 		f.refuse = nil
 		f.mu.Unlock()
 		time.Sleep(time.Minute)
-		look("it is being fetched")
+		look(v1alpha1.ImageMissing, "no such manifest") // as long as it is tried again
 		time.Sleep(11 * time.Second)
+		if image := typ.Image(t.Context(), spec); image.State != v1alpha1.ImagePresent || image.Message != "" {
+			t.Errorf("Image() = %v after the image came", image)
+		}
 		if problems := typ.Check(t.Context(), spec); problems != nil {
 			t.Errorf("Check() = %v after the image came", problems)
 		}

@@ -41,6 +41,8 @@ type pull struct {
 	done  chan struct{}
 	err   error
 	ended time.Time
+	// before is why the attempt before this one failed; nil when there was none, or it did not.
+	before error
 }
 
 // begin starts an attempt unless one is under way, or has failed within the last pause. It returns the one that counts.
@@ -50,17 +52,18 @@ func (i *images) begin(ref string, pause time.Duration) *pull {
 	if i.all == nil {
 		i.all, i.slots = map[string]*pull{}, make(chan struct{}, pulls)
 	}
-	if p := i.all[ref]; p != nil {
+	p := &pull{done: make(chan struct{})}
+	if last := i.all[ref]; last != nil {
 		select {
-		case <-p.done:
-			if time.Since(p.ended) < pause {
-				return p
+		case <-last.done:
+			if time.Since(last.ended) < pause {
+				return last
 			}
 		default:
-			return p
+			return last
 		}
+		p.before = last.err
 	}
-	p := &pull{done: make(chan struct{})}
 	i.all[ref] = p
 	go func() {
 		i.slots <- struct{}{}
@@ -76,13 +79,14 @@ func (i *images) begin(ref string, pause time.Duration) *pull {
 	return p
 }
 
-// state of an attempt: whether it has ended, and how.
-func (p *pull) state() (ended bool, err error) {
+// failure is why the last attempt that has ended failed; nil when it did not, or none has. What cannot be fetched thus stays so while it is
+// tried again, or its state would change every minute.
+func (p *pull) failure() error {
 	select {
 	case <-p.done:
-		return true, p.err
+		return p.err
 	default:
-		return false, nil
+		return p.before
 	}
 }
 
@@ -149,13 +153,31 @@ func (t *Type) Check(ctx context.Context, spec json.RawMessage) []resourcetype.P
 		}}
 	}
 	t.tidySometimes()
-	limited, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	has, err := t.engine.HasImage(limited, ref)
-	if err == nil && has {
+	image := t.image(ctx, ref, p.PullPolicy)
+	if image.State == v1alpha1.ImagePresent {
 		return nil
 	}
-	return []resourcetype.Problem{{Reason: resourcetype.ReasonImageMissing, Object: ref, Message: t.images.missing(ref, p.PullPolicy, err)}}
+	return []resourcetype.Problem{{Reason: resourcetype.ReasonImageMissing, Object: ref, Message: image.Message}}
+}
+
+// Image implements resourcetype.Imager.
+func (t *Type) Image(ctx context.Context, spec json.RawMessage) *v1alpha1.AgentImage {
+	p, err := params(spec)
+	if err != nil {
+		return nil
+	}
+	ref, err := imageName(p.Image)
+	if err != nil {
+		return nil
+	}
+	image := v1alpha1.AgentImage{State: v1alpha1.ImageUnknown}
+	if err := t.answered(ctx); err != nil {
+		image.Message = fmt.Sprintf("it cannot be told whether the image is on this host: %v", err)
+	} else {
+		image = t.image(ctx, ref, p.PullPolicy)
+	}
+	image.Name = p.Image
+	return &image
 }
 
 // answered is answers for those who ask about one container after the other: a silence holds for a moment, so that all are told of it in
@@ -174,16 +196,25 @@ func (t *Type) answered(ctx context.Context) error {
 	return err
 }
 
-// missing words what is done about an image that the host lacks.
-func (i *images) missing(ref string, policy v1alpha1.ContainerPullPolicy, err error) string {
+// image says what there is to say of an image, by its full name.
+func (t *Type) image(ctx context.Context, ref string, policy v1alpha1.ContainerPullPolicy) v1alpha1.AgentImage {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	has, err := t.engine.HasImage(ctx, ref)
+	state, message := v1alpha1.ImageMissing, ""
 	switch {
 	case err != nil:
-		return fmt.Sprintf("it cannot be told whether the image %s is on this host: %v", ref, err)
+		state, message = v1alpha1.ImageUnknown, fmt.Sprintf("it cannot be told whether the image %s is on this host: %v", ref, err)
+	case has:
+		state = v1alpha1.ImagePresent
 	case policy == v1alpha1.ContainerPullNever:
-		return fmt.Sprintf("the image %s is not on this host, and pullPolicy is Never: bring it with `ctr -n %s images import FILE`", ref, Namespace)
+		message = fmt.Sprintf("the image %s is not on this host, and pullPolicy is Never: bring it with `ctr -n %s images import FILE`", ref, Namespace)
+	default:
+		if err := t.images.begin(ref, pullRetry).failure(); err != nil {
+			message = fmt.Sprintf("the image %s is not on this host and cannot be fetched; it is tried again every minute: %v", ref, err)
+			break
+		}
+		state, message = v1alpha1.ImageFetching, fmt.Sprintf("the image %s is not on this host yet; it is being fetched", ref)
 	}
-	if ended, err := i.begin(ref, pullRetry).state(); ended && err != nil {
-		return fmt.Sprintf("the image %s is not on this host and cannot be fetched; it is tried again every minute: %v", ref, err)
-	}
-	return fmt.Sprintf("the image %s is not on this host yet; it is being fetched", ref)
+	return v1alpha1.AgentImage{Name: ref, State: state, Message: message}
 }

@@ -260,4 +260,5 @@ var (
 	_ resourcetype.Watcher = (*Type)(nil)
 	_ resourcetype.Checker = (*Type)(nil)
 	_ resourcetype.Exposer = (*Type)(nil)
+	_ resourcetype.Imager  = (*Type)(nil)
 )
