@@ -62,6 +62,7 @@ func (w *World) apply(applied *snapshot.Objects) {
 		return
 	}
 	merge(w.objects, applied)
+	keepCore(w.objects, &metav1.Time{Time: w.now})
 	w.nameObjects()
 	joined := false
 	for _, n := range w.objects.Nodes {

@@ -26,6 +26,7 @@ type Problem struct {
 // and objects that would not be accepted.
 func Prepare(o *snapshot.Objects, events []Event) []Problem {
 	o = copyObjects(o)
+	keepCore(o, nil)
 	var problems []Problem
 	for _, e := range events {
 		if err := check(o, e); err != nil {
@@ -36,6 +37,7 @@ func Prepare(o *snapshot.Objects, events []Event) []Problem {
 		case e.Kind == Apply && e.Objects != nil:
 			before := errorsOf(o)
 			merge(o, e.Objects)
+			keepCore(o, nil)
 			for text, f := range errorsOf(o) {
 				if _, known := before[text]; !known {
 					problems = append(problems, Problem{Event: e.Text, Finding: &f, Message: text})
@@ -83,8 +85,13 @@ func check(o *snapshot.Objects, e Event) error {
 		}
 		return known("node", e.Nodes[0], append(objectNames(o, "Node"), v1alpha1.MoveToBest))
 	case Delete:
-		_, _, err := resolve(o, e)
-		return err
+		kind, namespace, err := resolve(o, e)
+		if err != nil {
+			return err
+		}
+		if why := protected(o, kind, namespace, e.Name); why != "" {
+			return errors.New(why)
+		}
 	case Apply, Wait, At:
 	}
 	return nil

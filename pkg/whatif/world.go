@@ -72,6 +72,9 @@ func New(opts Options) *World {
 		objects: copyObjects(opts.Objects), now: opts.Now, begun: opts.Now,
 		restarts: map[types.NamespacedName][]time.Duration{}, given: map[types.NamespacedName]time.Time{}, step: &recorder{},
 	}
+	if !opts.Live {
+		keepCore(w.objects, nil)
+	}
 	w.objects.Sort()
 	w.nameObjects()
 	published, reporter := w.objects.Published()
