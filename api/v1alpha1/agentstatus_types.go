@@ -230,50 +230,6 @@ type AgentScheduling struct {
 	Message string `json:"message,omitempty"`
 }
 
-// LinkState is Up or Down, with hysteresis.
-// +kubebuilder:validation:Enum=Up;Down;Unknown
-type LinkState string
-
-// States of a link.
-const (
-	// LinkUp is heard, or has carrier.
-	LinkUp LinkState = "Up"
-	// LinkDown is silent, or has no carrier.
-	LinkDown LinkState = "Down"
-	// LinkUnknown was not looked at yet.
-	LinkUnknown LinkState = "Unknown"
-)
-
-// AgentPeer is how one node is heard on one network.
-type AgentPeer struct {
-	// node is the peer's name.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Node string `json:"node"`
-	// network that the peer is, or is not, heard on.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Network string `json:"network"`
-	// state of the link.
-	// +required
-	State LinkState `json:"state"`
-}
-
-// AgentInterface is the host's interface on one network of the cluster.
-type AgentInterface struct {
-	// network of the cluster.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Network string `json:"network"`
-	// name of the interface.
-	// +optional
-	// +kubebuilder:validation:MaxLength=16
-	Name string `json:"name,omitempty"`
-	// state of the interface.
-	// +required
-	State LinkState `json:"state"`
-}
-
 // ReservationKind is how a disk keeps other hosts from writing.
 // +kubebuilder:validation:Enum=Enforced;Advisory;None
 type ReservationKind string
@@ -416,6 +372,10 @@ type FailoverRequest struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
+	// network that the host had lost; empty when the failure had another reason.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Network string `json:"network,omitempty"`
 	// time of the failure.
 	// +optional
 	Time *metav1.Time `json:"time,omitempty"`

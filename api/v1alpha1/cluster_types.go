@@ -132,6 +132,7 @@ const (
 )
 
 // ClusterNetwork is one network that connects the nodes.
+// +kubebuilder:validation:XValidation:rule="!has(self.gateways) || self.gateways.all(g, !isIP(g) || self.cidrs.exists(c, isCIDR(c) && cidr(c).containsIP(ip(g))))",message="gateways must be in one of the network's cidrs",fieldPath=".gateways"
 type ClusterNetwork struct {
 	// name of the network; addresses refer to it.
 	// +required
@@ -150,6 +151,14 @@ type ClusterNetwork struct {
 	// role says what the network is used for.
 	// +required
 	Role NetworkRole `json:"role"`
+	// gateways are the routers of the network. A host that hears none of them, and no other node, is cut
+	// off from the network (docs/networks.md). Empty: each host takes those of its own routes.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=45
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self) && ip(self).isGlobalUnicast()",message="gateways must be unicast addresses such as 192.168.7.1"
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // Heartbeat says how nodes find out that one of them is gone. A silent peer is given up after interval x threshold.

@@ -19,6 +19,7 @@ var policyFields = []string{
 // tunable are the parameters, by the field of their type, that a resource which is online takes over as it is: the type's Maintain does what
 // follows from them, or the next start.
 var tunable = map[string][]string{
+	"ipAddress":    {"whenIsolated"},
 	"loopbackDisk": {"fsck", "resize", "size"},
 	"physicalDisk": {"fsck", "resize"},
 }

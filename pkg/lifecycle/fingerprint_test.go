@@ -48,3 +48,29 @@ func TestTuning(t *testing.T) {
 		}
 	}
 }
+
+// TestFingerprint: what says how a resource is treated restarts nothing, what says what it is does.
+func TestFingerprint(t *testing.T) {
+	const base = `{"type":"IPAddress","groupName":"g","ipAddress":{"network":"lan","address":"10.0.0.9/24"}}`
+	print := func(spec string) string {
+		t.Helper()
+		f, err := Fingerprint("IPAddress", json.RawMessage(spec), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for spec, same := range map[string]bool{
+		`{"type":"IPAddress","groupName":"h","description":"x","ipAddress":{"network":"lan","address":"10.0.0.9/24"}}`:               true,
+		`{"type":"IPAddress","groupName":"g","ipAddress":{"network":"lan","address":"10.0.0.9/24","whenIsolated":"Ignore"}}`:         true,
+		`{"type":"IPAddress","groupName":"g","ipAddress":{"network":"wan","address":"10.0.0.9/24","whenIsolated":"Ignore"}}`:         false,
+		`{"type":"IPAddress","groupName":"g","ocf":{"whenIsolated":"Ignore"},"ipAddress":{"network":"lan","address":"10.0.0.9/24"}}`: false,
+	} {
+		if got := print(spec) == print(base); got != same {
+			t.Errorf("%s: the same = %v, want %v", spec, got, same)
+		}
+	}
+	if _, err := Fingerprint("IPAddress", json.RawMessage("[]"), ""); err == nil {
+		t.Error("a list is taken for a spec")
+	}
+}

@@ -115,7 +115,7 @@ func (m *Machine) onlineDone(r *resource, f *flight, in Result) {
 		r.denied = true
 		r.RestartAt = m.now + leaseRetry
 	default:
-		m.fail(r, ReasonStartFailed, in.Err)
+		m.failOn(r, ReasonStartFailed, in.Err, in.Network)
 	}
 }
 
@@ -197,11 +197,18 @@ func (m *Machine) unhealthy(in Unhealthy) {
 		m.loseDisk(r, true)
 	}
 	r.doomed = true
-	m.fail(r, in.Reason, in.Message)
+	m.failOn(r, in.Reason, in.Message, in.Network)
 }
 
-// fail counts a failure of the resource and decides what comes of it (A09 to A12). What stops anyway has not failed.
-func (m *Machine) fail(r *resource, reason Reason, message string) {
+// fail counts a failure that no network has a part in.
+func (m *Machine) fail(r *resource, reason Reason, message string) { m.failOn(r, reason, message, "") }
+
+// failOn counts a failure of the resource and decides what comes of it (A09 to A12). What stops anyway has not failed. A network that the
+// host has lost is the reason before any other: with it the resource would not have failed.
+func (m *Machine) failOn(r *resource, reason Reason, message, network string) {
+	if network != "" {
+		reason = ReasonNetworkLost
+	}
 	r.FailReason, r.FailMessage = reason, message
 	if !m.running() || !r.inSpec || r.Stopping {
 		return
@@ -215,7 +222,7 @@ func (m *Machine) fail(r *resource, reason Reason, message string) {
 	r.Failed, r.FailedAt = true, m.now
 	if policy.Policy == RestartAlways && m.saved.Failover == nil {
 		m.saved.Failover = &FailoverWanted{
-			Resource: r.spec.Name, Epoch: m.epoch(), At: m.now,
+			Resource: r.spec.Name, Epoch: m.epoch(), At: m.now, Network: network,
 			Message: fmt.Sprintf("%s: %s (%d restarts within %s)", reason, message, len(r.Restarts), policy.Period),
 		}
 	}

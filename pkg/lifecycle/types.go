@@ -145,6 +145,8 @@ type Result struct {
 	Err string
 	// Denied says that it failed because the node's lease did not allow it (rule O8); that is no failure of the resource.
 	Denied bool
+	// Network is the one that the host has lost, when that is why it failed.
+	Network string
 	// Reservation is the result of a successful OpReserve.
 	Reservation Reservation
 	// Stale says that the disk carries a higher epoch, found in Floor (rules O7, O20).
@@ -173,6 +175,8 @@ type Unhealthy struct {
 	Serial  uint64
 	Reason  Reason
 	Message string
+	// Network is the one that the host has lost, when that is why it failed.
+	Network string
 	// Stale and Floor are as in Result, when a higher epoch was found on the disk.
 	Stale bool
 	Floor model.Epoch
@@ -263,6 +267,7 @@ const (
 	ReasonExited            Reason = "Exited"
 	ReasonReservationLost   Reason = "ReservationLost"
 	ReasonNotAdopted        Reason = "NotAdopted"
+	ReasonNetworkLost       Reason = "NetworkLost"
 	ReasonStale             Reason = "StaleEpoch"
 	ReasonFrozen            Reason = "Maintenance"
 )
@@ -299,10 +304,12 @@ type Proof struct {
 
 // FailoverWanted asks for a failover of the group.
 type FailoverWanted struct {
-	Resource string        `json:"resource"`
-	Epoch    model.Epoch   `json:"epoch"`
-	Message  string        `json:"message"`
-	At       time.Duration `json:"at"`
+	Resource string      `json:"resource"`
+	Epoch    model.Epoch `json:"epoch"`
+	Message  string      `json:"message"`
+	// Network is the one that the host had lost; empty when the failure had another reason.
+	Network string        `json:"network,omitempty"`
+	At      time.Duration `json:"at"`
 }
 
 // ResourceReport is the state of one resource.

@@ -56,9 +56,13 @@ func (g *group) launch(a lifecycle.Action, persisted error) {
 	var inst *resourcetype.Instance
 	var t resourcetype.Type
 	var unknown error
+	isolated := func() error { return nil }
 	if r != nil {
 		inst = g.instance(r, a.Serial)
 		t, unknown = g.typeOf(r)
+		if f := g.isolation(inst.Type, inst.Spec); f != nil && a.Op == lifecycle.OpOnline {
+			isolated = f
+		}
 	}
 	unfinished := r != nil && r.record.Machine.Phase == lifecycle.PhaseOnlining
 	starting, began := a.Op == lifecycle.OpReserve || a.Op == lifecycle.OpOnline, g.monitor.opts.Now()
@@ -76,6 +80,9 @@ func (g *group) launch(a lifecycle.Action, persisted error) {
 		case unknown != nil:
 			err = unknown
 		default:
+			if err = isolated(); err != nil {
+				break
+			}
 			err = g.call(ctx, t, a, inst, unfinished, &result)
 		}
 		g.finish(a, began, result, err)
@@ -93,7 +100,7 @@ func (g *group) finish(a lifecycle.Action, began time.Duration, result lifecycle
 	case errors.As(err, &stale):
 		result.Stale, result.Floor, result.Err = true, stale.Epoch, err.Error()
 	default:
-		result.Err = err.Error()
+		result.Err, result.Network = err.Error(), lostNetwork(err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -213,6 +213,7 @@ type bed struct {
 	types    *resourcetype.Registry
 	mu       sync.Mutex
 	mayAct   error
+	isolated error
 	reports  []GroupReport
 	hosts    *fakeHosts
 	genNow   model.Generation
@@ -259,6 +260,11 @@ func (b *bed) start() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return b.mayAct
+		},
+		Isolated: func(string, resourcetype.Identity) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.isolated
 		},
 		OnChange: func(r GroupReport) {
 			b.mu.Lock()

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -22,6 +23,37 @@ type checker struct {
 	timing lifecycle.Timing
 	// maintaining says that a Maintain is under way.
 	maintaining atomic.Bool
+	// isolated is nil when the resource needs no network.
+	isolated func() error
+}
+
+// isolationInterval is how often a resource's network is asked after. What is answered has been confirmed before.
+const isolationInterval = time.Second
+
+// isolation is the question whether the network that a resource serves on is lost here; nil when there is nothing to ask.
+func (g *group) isolation(typeName string, spec json.RawMessage) func() error {
+	ask := g.monitor.opts.Isolated
+	t, err := g.monitor.opts.Types.Get(typeName)
+	if ask == nil || err != nil {
+		return nil
+	}
+	networked, ok := t.(resourcetype.Networked)
+	if !ok {
+		return nil
+	}
+	network := networked.ClientNetwork(spec)
+	if network == "" {
+		return nil
+	}
+	return func() error { return ask(network, g.id) }
+}
+
+// lostNetwork is the network that a resource has failed for; empty when it has failed by itself.
+func lostNetwork(err error) string {
+	if lost := (&resourcetype.NetworkLostError{}); errors.As(err, &lost) {
+		return lost.Network
+	}
+	return ""
 }
 
 // watch begins the health checks that the action asks for; the group is locked.
@@ -44,6 +76,7 @@ func (g *group) watch(a lifecycle.Action) {
 	for _, d := range g.desired.Resources {
 		if d.Resource.UID == a.UID {
 			c.timing = d.Timing.WithDefaults()
+			c.isolated = g.isolation(d.Type, d.Spec)
 		}
 	}
 	g.monitor.work.Go(func() {
@@ -71,6 +104,11 @@ func (c *checker) run(ctx context.Context) {
 	defer looksTimer.Stop()
 	isTimer := time.NewTimer(spread(c.timing.IsAlive))
 	defer isTimer.Stop()
+	networkTicker := time.NewTicker(isolationInterval)
+	defer networkTicker.Stop()
+	if c.isolated == nil {
+		networkTicker.Stop()
+	}
 	for {
 		var ok bool
 		select {
@@ -92,6 +130,8 @@ func (c *checker) run(ctx context.Context) {
 			if ok {
 				c.maintain(ctx)
 			}
+		case <-networkTicker.C:
+			ok = c.network(ctx)
 		}
 		if !ok {
 			return
@@ -174,6 +214,16 @@ func (c *checker) check(ctx context.Context, what string, f func(context.Context
 	return false
 }
 
+// network fails a resource whose network is lost here. As in check, a node that may start nothing anyhow waits.
+func (c *checker) network(ctx context.Context) bool {
+	err := c.isolated()
+	if err == nil || c.inst.MayStart() != nil {
+		return true
+	}
+	c.fail(ctx, lifecycle.ReasonNetworkLost, err)
+	return false
+}
+
 func lost(err error) bool {
 	var stale *resourcetype.StaleError
 	return errors.Is(err, resourcetype.ErrReservationLost) || errors.As(err, &stale)
@@ -217,7 +267,7 @@ func (c *checker) fail(ctx context.Context, reason lifecycle.Reason, err error) 
 	}
 	in := lifecycle.Unhealthy{UID: c.uid, Serial: c.serial, Reason: reason}
 	if err != nil {
-		in.Message = err.Error()
+		in.Message, in.Network = err.Error(), lostNetwork(err)
 	}
 	var stale *resourcetype.StaleError
 	if errors.As(err, &stale) {

@@ -25,6 +25,10 @@ type Options struct {
 	// MayAct is the lease check of rule O8, called immediately before each Reserve and Online, and by types before each
 	// irreversible step: an error says why nothing may be started now. It must be fast and safe for concurrent use.
 	MayAct func() error
+	// Isolated says why clients on the network cannot reach what the group has on this host while they could elsewhere, in a
+	// *resourcetype.NetworkLostError; nil when it is as well here, or when it is not known. It must be fast and safe for concurrent use.
+	// Nil means that nothing is known.
+	Isolated func(network string, group resourcetype.Identity) error
 	// OnChange is called with each changed report, in order for each group. It must not block and not call the Monitor.
 	OnChange func(GroupReport)
 	// Identity of this node in this life.

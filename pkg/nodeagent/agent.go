@@ -64,6 +64,7 @@ type agent struct {
 	keeper      *keeper
 	publisher   *publisher
 	surveyor    *surveyor
+	reach       *reachWatch
 	reporter    *reporter
 	journal     *journal
 	links       *links
@@ -186,6 +187,10 @@ func (a *agent) wire(now func() time.Duration) {
 		log: a.log.WithName("disks"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing, world: a.shown, reached: a.reached,
 		changed: a.note, now: time.Now, wake: make(chan struct{}, 1), done: map[string]v1alpha1.AgentClearing{},
 	}
+	a.reach = &reachWatch{
+		log: a.log.WithName("reach"), now: now, standing: a.core.standing, settings: a.enrolment.current, world: a.shown,
+		reached: a.reached, changed: a.note, wall: a.wall,
+	}
 	a.reporter = &reporter{
 		log: a.log.WithName("reporter"), nodeName: a.opts.Node, cluster: a.opts.Cluster, standing: a.core.standing,
 		reached: a.reached, orders: &a.journal.gate,
@@ -211,7 +216,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		func(ctx context.Context) { favourAgent(ctx, a.scheduling.Priority, a.log) },
 		a.copier(store).run, a.journal.run, a.links.run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
-		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
+		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.reach.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
 		a.keeper.fencer, a.powerFencer.run, a.clearer.run, a.nameKeys.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
@@ -253,7 +258,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 		return err
 	}
 	options := monitor.Options{
-		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.opts.ContainerdSocket, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, OnChange: a.reported, NodeName: a.opts.Node,
+		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.opts.ContainerdSocket, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, Isolated: a.reach.isolated, OnChange: a.reported, NodeName: a.opts.Node,
 		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),
 	}
 	if s := a.enrolment.current(); s != nil {
@@ -383,6 +388,7 @@ func (a *agent) observe() *observed {
 	o.orders = a.journal.gate.now()
 	sortReports(o.reports)
 	o.interfaces, o.disks, o.images = a.surveyor.seen()
+	o.interfaces = a.reach.annotate(o.interfaces)
 	o.canFence, o.fencings, o.confirmations = a.powerFencer.report()
 	o.clearings = a.clearer.report()
 	return o

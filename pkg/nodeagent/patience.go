@@ -29,7 +29,7 @@ func (p *publisher) patience(status *v1alpha1.AgentStatus, issued map[string]*v1
 	}
 	urgent := func(s *v1alpha1.AgentStatus) *v1alpha1.AgentStatus {
 		c := *s
-		c.Peers, c.Interfaces, c.Problems, c.RecordNumber, c.Voters = nil, nil, nil, 0, nil
+		c.Peers, c.Interfaces, c.Problems, c.RecordNumber, c.Voters = nil, reaches(c.Interfaces), nil, 0, nil
 		if c.View != nil {
 			view := *c.View
 			view.ID.Record = 0
@@ -53,6 +53,17 @@ func (p *publisher) patience(status *v1alpha1.AgentStatus, issued map[string]*v1
 		reserved.Cancel()
 	}
 	return wait
+}
+
+// reaches leaves of the interfaces what other nodes decide from: whether anybody is heard on their networks.
+func reaches(interfaces []v1alpha1.AgentInterface) []v1alpha1.AgentInterface {
+	var list []v1alpha1.AgentInterface
+	for _, i := range interfaces {
+		if i.Reach != "" {
+			list = append(list, v1alpha1.AgentInterface{Network: i.Network, Reach: i.Reach})
+		}
+	}
+	return list
 }
 
 // issued are the assignments of the groups of a status, as the API shows them, by the group's uid.

@@ -60,6 +60,8 @@ type NetworkSettings struct {
 	Heartbeats bool `json:"heartbeats"`
 	// Clients says that its role includes Client.
 	Clients bool `json:"clients,omitempty"`
+	// Gateways are its routers; empty when each host is to look into its routes.
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // NodeSettings is one node of the cluster.
@@ -113,6 +115,7 @@ func settingsFrom(
 	for _, n := range cluster.Spec.Networks {
 		s.Networks = append(s.Networks, NetworkSettings{
 			Name: n.Name, CIDRs: slices.Clone(n.CIDRs), Heartbeats: n.Role.CarriesHeartbeats(), Clients: n.Role.ServesClients(),
+			Gateways: slices.Clone(n.Gateways),
 		})
 	}
 	for _, n := range nodes {

@@ -153,7 +153,7 @@ func groupStatus(r *monitor.GroupReport, wall time.Time) v1alpha1.AgentGroup {
 	}
 	if f := r.Failover; f != nil {
 		g.FailoverWanted = &v1alpha1.FailoverRequest{
-			Resource: f.Resource, Epoch: int64(f.Epoch), Message: cut(f.Message, maxProblemText),
+			Resource: f.Resource, Epoch: int64(f.Epoch), Message: cut(f.Message, maxProblemText), Network: f.Network,
 			Time: &metav1.Time{Time: wall.Add(f.At).Truncate(time.Second)},
 		}
 	}

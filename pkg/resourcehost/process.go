@@ -219,6 +219,8 @@ func (p *process) outcome(done *frame, c *calling) error {
 		return nil
 	case done.Denied && c.denied != nil:
 		return fmt.Errorf("%s: %w", done.Text, c.denied)
+	case done.Network != "":
+		return &resourcetype.NetworkLostError{Network: done.Network, Message: done.Text}
 	}
 	return errors.New(done.Text)
 }

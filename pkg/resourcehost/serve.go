@@ -93,6 +93,9 @@ func (s *server) begin(ctx context.Context, f *frame) {
 		if err != nil {
 			var denied *deniedError
 			done.Failed, done.Text, done.Denied = true, err.Error(), errors.As(err, &denied)
+			if lost := (&resourcetype.NetworkLostError{}); errors.As(err, &lost) {
+				done.Network = lost.Network
+			}
 		}
 		if err := s.wire.send(done); err != nil {
 			s.log.Info("An outcome is not told", "op", f.Op, "reason", err.Error())

@@ -39,6 +39,8 @@ type frame struct {
 	// Failed says that Text is an error, Denied that it is that of the lease check.
 	Failed bool `json:"failed,omitempty"`
 	Denied bool `json:"denied,omitempty"`
+	// Network is the one that is lost, when that is the error.
+	Network string `json:"network,omitempty"`
 }
 
 // wire reads and writes frames. Only one goroutine may read.

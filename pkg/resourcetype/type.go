@@ -78,6 +78,22 @@ type ForeignClearer interface {
 // VerifyInterval is how often a held reservation is looked at.
 const VerifyInterval = 3 * time.Second
 
+// Networked is a Type whose resources are there for clients on a network: where the network is lost, they fail.
+type Networked interface {
+	// ClientNetwork is the network without which the resource serves nobody, by its name in the Cluster; empty when it is to be
+	// left alone. It reads the Spec only.
+	ClientNetwork(spec json.RawMessage) string
+}
+
+// NetworkLostError says that a resource cannot serve on a host because of the host's network, and not of its own.
+type NetworkLostError struct {
+	// Network is its name in the Cluster.
+	Network string
+	Message string
+}
+
+func (e *NetworkLostError) Error() string { return e.Message }
+
 // Guarded is a Type that serves clients on addresses which the kernel silences when the node's lease ends (rule O13).
 type Guarded interface {
 	// Guarded is a marker.

@@ -10,6 +10,8 @@ func TestClusterRefusals(t *testing.T) {
 		"network twice":          {`{spec: {networks: [{name: a, role: Internal, cidrs: [10.0.0.0/8]}, {name: a, role: Client, cidrs: [11.0.0.0/8]}]}}`, []string{"spec.networks[1]", "Duplicate"}},
 		"network role":           {`{spec: {networks: [{name: a, role: Public, cidrs: [10.0.0.0/8]}]}}`, []string{"spec.networks[0].role", "Public"}},
 		"network range":          {`{spec: {networks: [{name: a, role: Internal, cidrs: [10.0.0.0/33]}]}}`, []string{"spec.networks[0].cidrs[0]", "address ranges"}},
+		"gateway no address":     {`{spec: {networks: [{name: a, role: Internal, cidrs: [10.0.0.0/8], gateways: [router]}]}}`, []string{"spec.networks[0].gateways[0]", "unicast"}},
+		"gateway elsewhere":      {`{spec: {networks: [{name: a, role: Internal, cidrs: [10.0.0.0/8], gateways: [11.0.0.1]}]}}`, []string{"spec.networks[0].gateways", "must be in one of the network's cidrs"}},
 		"no heartbeat network":   {`{spec: {networks: [{name: a, role: Client, cidrs: [10.0.0.0/8]}]}}`, []string{"networks: at least one"}},
 		"no key":                 {`{spec: {heartbeat: {keySecretRef: null}}}`, []string{"spec.heartbeat.keySecretRef", "Required"}},
 		"interval too short":     {`{spec: {heartbeat: {interval: 1ms}}}`, []string{"spec.heartbeat.interval", "20ms to 10s"}},

@@ -9,6 +9,8 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/test/e2e/beside"
+	"github.com/quorate/quorate/test/lab"
+	"github.com/quorate/quorate/test/observe"
 )
 
 // The owner's cable to the clients' network comes out: its heartbeats go on over the other network, and its group goes where clients can
@@ -72,5 +74,94 @@ func TestNoCableAnywhere(t *testing.T) {
 		if last = now; rounds == 6 {
 			t.Fatal("the groups are moved without end")
 		}
+	}
+}
+
+// lanCut cuts everybody on the clients' network off from the host, with its link up: as when the switch's uplink or its VLAN is gone.
+func lanCut(t *testing.T, ctx context.Context, host string, cut bool) {
+	t.Helper()
+	change := theLab.Heal
+	if cut {
+		change = theLab.Cut
+	}
+	for _, other := range []string{"all", "client"} {
+		must(t, change(ctx, lab.Link{A: host, B: other, Network: "lan"}))
+	}
+}
+
+func waitReach(t *testing.T, ctx context.Context, host string, want v1alpha1.NetworkReach) {
+	t.Helper()
+	must(t, observe.Wait(ctx, recovery, host+" says that lan is "+string(want), func(ctx context.Context) (bool, string, error) {
+		n, err := cluster.Node(ctx, host)
+		if err != nil || n.Status.Agent == nil {
+			return false, "no status", err
+		}
+		for _, i := range n.Status.Agent.Interfaces {
+			if i.Network == "lan" {
+				return i.Reach == want, string(i.Reach), nil
+			}
+		}
+		return false, "no interface", nil
+	}))
+}
+
+// Nobody is heard on the clients' network by the owner any more, though its link is up: its group goes where clients can reach it, and
+// what the other hosts own stays where it is.
+func TestNetworkDeadBehindTheLink(t *testing.T) {
+	ctx := begin(t)
+	create(t, ctx)
+	for _, host := range hosts {
+		waitReach(t, ctx, host, v1alpha1.NetworkReached)
+	}
+	before := epochs(t, ctx)
+	began := time.Now()
+	lanCut(t, ctx, extraSite.home, true)
+	g := movedFrom(t, ctx, extraSite, extraSite.home)
+	ask(t, ctx, extraSite)
+	t.Logf("answered elsewhere %s after the network was lost", time.Since(began).Round(100*time.Millisecond))
+	if g.Status.Assignment.Reason != "ResourceFailed" {
+		t.Errorf("it was moved for %s", g.Status.Assignment.Reason)
+	}
+	waitReach(t, ctx, extraSite.home, v1alpha1.NetworkIsolated)
+	nothingLeft(t, ctx, extraSite.address, "/srv/quorate/extra", extraSite.home)
+	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, hosts...))
+	if now := epochs(t, ctx); now != before {
+		t.Errorf("other groups have moved: %s before, %s after", before, now)
+	}
+	lanCut(t, ctx, extraSite.home, false)
+	waitReach(t, ctx, extraSite.home, v1alpha1.NetworkReached)
+}
+
+// The switch of the clients' network is dead for all, with all links up: it is nowhere better than where it is, so nothing fails.
+func TestNetworkDeadForAll(t *testing.T) {
+	ctx := begin(t)
+	for _, host := range hosts {
+		waitReach(t, ctx, host, v1alpha1.NetworkReached)
+	}
+	before := epochs(t, ctx)
+	for _, host := range hosts {
+		lanCut(t, ctx, host, true)
+	}
+	for _, host := range hosts {
+		waitReach(t, ctx, host, v1alpha1.NetworkIsolated)
+	}
+	time.Sleep(longer(4*time.Second, 20*time.Second))
+	for _, s := range []site{shop, news} {
+		g, err := cluster.Group(ctx, s.group)
+		must(t, err)
+		if g.Status.State != v1alpha1.GroupOnline {
+			t.Errorf("group %s is %s", s.group, g.Status.State)
+		}
+	}
+	for _, host := range hosts {
+		lanCut(t, ctx, host, false)
+	}
+	for _, host := range hosts {
+		waitReach(t, ctx, host, v1alpha1.NetworkReached)
+	}
+	ask(t, ctx, shop)
+	ask(t, ctx, news)
+	if now := epochs(t, ctx); now != before {
+		t.Errorf("groups have moved: %s before, %s after", before, now)
 	}
 }

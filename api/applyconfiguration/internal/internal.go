@@ -241,6 +241,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: network
       type:
         scalar: string
+    - name: reach
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.NetworkReach
+    - name: reachSince
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: state
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.LinkState
@@ -658,6 +664,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: gateways
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: name
       type:
         scalar: string
@@ -1070,6 +1082,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: message
       type:
         scalar: string
+    - name: network
+      type:
+        scalar: string
     - name: resource
       type:
         scalar: string
@@ -1338,7 +1353,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: network
       type:
         scalar: string
+    - name: whenIsolated
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.IsolationPolicy
 - name: com.github.quorate.quorate.api.v1alpha1.ImageState
+  scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.IsolationPolicy
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.LVM
   map:
@@ -1511,6 +1531,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: service
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.NameService
+- name: com.github.quorate.quorate.api.v1alpha1.NetworkReach
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.NetworkRole
   scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.NetworkState

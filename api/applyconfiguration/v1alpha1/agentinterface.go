@@ -4,6 +4,7 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "github.com/quorate/quorate/api/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // AgentInterfaceApplyConfiguration represents a declarative configuration of the AgentInterface type for use
@@ -17,6 +18,10 @@ type AgentInterfaceApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// state of the interface.
 	State *apiv1alpha1.LinkState `json:"state,omitempty"`
+	// reach says whether anybody is heard on the network; only of networks that serve clients.
+	Reach *apiv1alpha1.NetworkReach `json:"reach,omitempty"`
+	// reachSince is when reach became what it is, by the host's clock.
+	ReachSince *v1.Time `json:"reachSince,omitempty"`
 }
 
 // AgentInterfaceApplyConfiguration constructs a declarative configuration of the AgentInterface type for use with
@@ -46,5 +51,21 @@ func (b *AgentInterfaceApplyConfiguration) WithName(value string) *AgentInterfac
 // If called multiple times, the State field is set to the value of the last call.
 func (b *AgentInterfaceApplyConfiguration) WithState(value apiv1alpha1.LinkState) *AgentInterfaceApplyConfiguration {
 	b.State = &value
+	return b
+}
+
+// WithReach sets the Reach field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Reach field is set to the value of the last call.
+func (b *AgentInterfaceApplyConfiguration) WithReach(value apiv1alpha1.NetworkReach) *AgentInterfaceApplyConfiguration {
+	b.Reach = &value
+	return b
+}
+
+// WithReachSince sets the ReachSince field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReachSince field is set to the value of the last call.
+func (b *AgentInterfaceApplyConfiguration) WithReachSince(value v1.Time) *AgentInterfaceApplyConfiguration {
+	b.ReachSince = &value
 	return b
 }

@@ -17,6 +17,9 @@ type ClusterNetworkApplyConfiguration struct {
 	CIDRs []string `json:"cidrs,omitempty"`
 	// role says what the network is used for.
 	Role *apiv1alpha1.NetworkRole `json:"role,omitempty"`
+	// gateways are the routers of the network. A host that hears none of them, and no other node, is cut
+	// off from the network (docs/networks.md). Empty: each host takes those of its own routes.
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // ClusterNetworkApplyConfiguration constructs a declarative configuration of the ClusterNetwork type for use with
@@ -48,5 +51,15 @@ func (b *ClusterNetworkApplyConfiguration) WithCIDRs(values ...string) *ClusterN
 // If called multiple times, the Role field is set to the value of the last call.
 func (b *ClusterNetworkApplyConfiguration) WithRole(value apiv1alpha1.NetworkRole) *ClusterNetworkApplyConfiguration {
 	b.Role = &value
+	return b
+}
+
+// WithGateways adds the given value to the Gateways field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Gateways field.
+func (b *ClusterNetworkApplyConfiguration) WithGateways(values ...string) *ClusterNetworkApplyConfiguration {
+	for i := range values {
+		b.Gateways = append(b.Gateways, values[i])
+	}
 	return b
 }

@@ -17,6 +17,8 @@ type FailoverRequestApplyConfiguration struct {
 	Epoch *int64 `json:"epoch,omitempty"`
 	// message says why.
 	Message *string `json:"message,omitempty"`
+	// network that the host had lost; empty when the failure had another reason.
+	Network *string `json:"network,omitempty"`
 	// time of the failure.
 	Time *v1.Time `json:"time,omitempty"`
 }
@@ -48,6 +50,14 @@ func (b *FailoverRequestApplyConfiguration) WithEpoch(value int64) *FailoverRequ
 // If called multiple times, the Message field is set to the value of the last call.
 func (b *FailoverRequestApplyConfiguration) WithMessage(value string) *FailoverRequestApplyConfiguration {
 	b.Message = &value
+	return b
+}
+
+// WithNetwork sets the Network field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Network field is set to the value of the last call.
+func (b *FailoverRequestApplyConfiguration) WithNetwork(value string) *FailoverRequestApplyConfiguration {
+	b.Network = &value
 	return b
 }
 

@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/quorate/quorate/api/v1alpha1"
+)
+
 // IPAddressApplyConfiguration represents a declarative configuration of the IPAddress type for use
 // with apply.
 //
@@ -11,6 +15,9 @@ type IPAddressApplyConfiguration struct {
 	Network *string `json:"network,omitempty"`
 	// address with its prefix length, IPv4 or IPv6, such as 192.168.7.50/24.
 	Address *string `json:"address,omitempty"`
+	// whenIsolated says what follows when the host hears neither another node nor a gateway on the network any more, although its link
+	// is up, while another node that may have the group does (docs/networks.md); built-in default Fail.
+	WhenIsolated *apiv1alpha1.IsolationPolicy `json:"whenIsolated,omitempty"`
 }
 
 // IPAddressApplyConfiguration constructs a declarative configuration of the IPAddress type for use with
@@ -32,5 +39,13 @@ func (b *IPAddressApplyConfiguration) WithNetwork(value string) *IPAddressApplyC
 // If called multiple times, the Address field is set to the value of the last call.
 func (b *IPAddressApplyConfiguration) WithAddress(value string) *IPAddressApplyConfiguration {
 	b.Address = &value
+	return b
+}
+
+// WithWhenIsolated sets the WhenIsolated field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WhenIsolated field is set to the value of the last call.
+func (b *IPAddressApplyConfiguration) WithWhenIsolated(value apiv1alpha1.IsolationPolicy) *IPAddressApplyConfiguration {
+	b.WhenIsolated = &value
 	return b
 }

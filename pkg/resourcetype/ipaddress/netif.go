@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/quorate/quorate/pkg/resourcetype"
 )
 
 // forever is an infinite lifetime of an address.
@@ -171,14 +173,29 @@ func remove(ip netip.Addr) error {
 	return nil
 }
 
-// carrier tells whether the interface is up and has a wire to somebody.
-func carrier(link netlink.Link) error {
+// carrier tells whether the network's interface is up and has a wire to somebody; the error is a *resourcetype.NetworkLostError.
+func carrier(network string, link netlink.Link) error {
 	attrs := link.Attrs()
 	switch {
 	case attrs.Flags&net.FlagUp == 0:
-		return fmt.Errorf("interface %s is down", attrs.Name)
+		return &resourcetype.NetworkLostError{Network: network, Message: fmt.Sprintf("interface %s is down", attrs.Name)}
 	case attrs.RawFlags&unix.IFF_RUNNING == 0, attrs.OperState == netlink.OperDown, attrs.OperState == netlink.OperLowerLayerDown:
-		return fmt.Errorf("interface %s has no carrier", attrs.Name)
+		return &resourcetype.NetworkLostError{Network: network, Message: fmt.Sprintf("interface %s has no carrier", attrs.Name)}
 	}
 	return nil
+}
+
+// Gateways are the routers that the host's main table names for routes over an interface, default routes and others.
+func Gateways(index int) []netip.Addr {
+	var all []netip.Addr
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil // what is not known is not asked for
+	}
+	for _, r := range routes {
+		if ip, ok := netip.AddrFromSlice(r.Gw); ok && r.LinkIndex == index && !slices.Contains(all, ip.Unmap()) {
+			all = append(all, ip.Unmap())
+		}
+	}
+	return all
 }

@@ -44,6 +44,8 @@ var (
 	_ resourcetype.Guarded = (*Type)(nil)
 	_ resourcetype.Watcher = (*Type)(nil)
 	_ resourcetype.Checker = (*Type)(nil)
+
+	_ resourcetype.Networked = (*Type)(nil)
 )
 
 // record is what the run state keeps of an instance, saved before the address is added: an address without a record is not ours.
@@ -73,6 +75,15 @@ func params(spec json.RawMessage) (network string, address netip.Prefix, err err
 // Guarded implements resourcetype.Guarded.
 func (t *Type) Guarded() {}
 
+// ClientNetwork implements resourcetype.Networked.
+func (t *Type) ClientNetwork(spec json.RawMessage) string {
+	var s v1alpha1.ResourceSpec
+	if json.Unmarshal(spec, &s) != nil || s.IPAddress == nil || s.IPAddress.WhenIsolated == v1alpha1.IsolationIgnore {
+		return ""
+	}
+	return s.IPAddress.Network
+}
+
 // Online adds the address, under guard, if no other machine has it.
 func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	network, want, err := params(inst.Spec)
@@ -87,7 +98,7 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	if err := carrier(at.link); err != nil {
+	if err := carrier(network, at.link); err != nil {
 		return err
 	}
 	if err := inst.Save(record{Address: want, Interface: at.link.Attrs().Name}); err != nil {
@@ -238,7 +249,11 @@ func (t *Type) LooksAlive(_ context.Context, inst *resourcetype.Instance) error 
 	if err != nil {
 		return fmt.Errorf("looking at interface %s: %w", r.Interface, err)
 	}
-	if err := carrier(link); err != nil {
+	network, _, err := params(inst.Spec)
+	if err != nil {
+		return err
+	}
+	if err := carrier(network, link); err != nil {
 		return err
 	}
 	if !IsLocal(ip) {
