@@ -34,6 +34,8 @@ type Reconciler struct {
 	Direct   client.Reader
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
+	// ParallelWrites bounds how many resources are written at a time; 0 means inventory.Parallel. With 1 they are written in the order of the cache.
+	ParallelWrites int
 }
 
 // SetupWithManager starts the reconciler with the manager.
@@ -81,22 +83,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	for _, g := range o.Groups {
 		at.groups[snapshot.Key(g)] = g
 	}
-	var (
-		errs []error
-		next time.Duration
-	)
-	for _, res := range o.Resources {
-		wait, err := r.write(ctx, at, res)
+	waits := make([]time.Duration, len(o.Resources))
+	err = inventory.InParallel(r.ParallelWrites, len(o.Resources), func(i int) (err error) {
+		waits[i], err = r.write(ctx, at, o.Resources[i])
+		return err
+	})
+	if err := errors.Join(err, r.sweep(ctx, at)); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: soonest(waits)}, nil
+}
+
+// soonest is the shortest of the waits that are not 0.
+func soonest(waits []time.Duration) (next time.Duration) {
+	for _, wait := range waits {
 		if wait > 0 && (next == 0 || wait < next) {
 			next = wait
 		}
-		errs = append(errs, err)
 	}
-	errs = append(errs, r.sweep(ctx, at))
-	if err := errors.Join(errs...); err != nil {
-		return ctrl.Result{}, err
-	}
-	return ctrl.Result{RequeueAfter: next}, nil
+	return next
 }
 
 // write brings one resource up to date, and says when to look at it again although nothing changes.

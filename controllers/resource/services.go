@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,10 +29,28 @@ const conflictRetry = 15 * time.Second
 
 // made are the Services and slices that were made for the names of a cluster.
 type made struct {
+	// mu guards the maps while resources are written side by side.
+	mu       sync.Mutex
 	services map[client.ObjectKey]*corev1.Service
 	slices   map[client.ObjectKey]*discoveryv1.EndpointSlice
 	// foreign are the resources whose Service is somebody else's: slices of theirs would be its endpoints.
 	foreign map[types.UID]bool
+}
+
+// take takes what was made out of those that no name has asked for yet.
+func take[T client.Object](m *made, from map[client.ObjectKey]T, want T) T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := client.ObjectKeyFromObject(want)
+	known := from[key]
+	delete(from, key)
+	return known
+}
+
+func (m *made) setForeign(uid types.UID, foreign bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.foreign[uid] = foreign
 }
 
 // readMade reads what was made for a cluster's names.
@@ -75,16 +94,14 @@ func (r *Reconciler) serve(ctx context.Context, at *round, res *v1alpha1.Resourc
 		return "", nil // what is there stays as it is
 	}
 	want := at.wants(res)
-	known := at.made.services[client.ObjectKeyFromObject(want.Service)]
-	delete(at.made.services, client.ObjectKeyFromObject(want.Service))
+	known := take(at.made, at.made.services, want.Service)
 	conflict, err = put(ctx, r, res, known, want.Service, nameservice.MergeService)
 	if err != nil || conflict != "" {
-		at.made.foreign[res.UID] = conflict != ""
+		at.made.setForeign(res.UID, conflict != "")
 		return conflict, err
 	}
 	for _, slice := range want.Slices {
-		known := at.made.slices[client.ObjectKeyFromObject(slice)]
-		delete(at.made.slices, client.ObjectKeyFromObject(slice))
+		known := take(at.made, at.made.slices, slice)
 		conflict, err = put(ctx, r, res, known, slice, nameservice.MergeSlice)
 		if err != nil || conflict != "" {
 			return conflict, err

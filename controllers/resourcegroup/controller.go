@@ -22,12 +22,8 @@ import (
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
-const (
-	// parallelWrites is the default of ParallelWrites.
-	parallelWrites = 16
-	// afterConflict is how soon a lost write is decided again; the watch usually brings the newer object before.
-	afterConflict = 20 * time.Millisecond
-)
+// afterConflict is how soon a lost write is decided again; the watch usually brings the newer object before.
+const afterConflict = 20 * time.Millisecond
 
 // Reconciler decides about all groups of a cluster.
 type Reconciler struct {
@@ -37,7 +33,7 @@ type Reconciler struct {
 	Clock     clock.PassiveClock
 	// Past records Events of entries of a journal at their own times; nil records none.
 	Past chronicle.Past
-	// ParallelWrites bounds how many groups are written at a time; 0 means 16. With 1 they are written in the order of the plan.
+	// ParallelWrites bounds how many groups are written at a time; 0 means inventory.Parallel. With 1 they are written in the order of the plan.
 	ParallelWrites int
 	// Keep is given the inputs of every round that moves something; nil keeps none. It must not wait.
 	Keep func(*replay.Record)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/controllers/inventory"
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
@@ -17,7 +18,7 @@ func (r *Reconciler) removeBegunMoves(ctx context.Context, o *snapshot.Objects) 
 			begun = append(begun, i)
 		}
 	}
-	return r.inParallel(len(begun), func(i int) error {
+	return inventory.InParallel(r.ParallelWrites, len(begun), func(i int) error {
 		g, err := r.patchMeta(ctx, o.Groups[begun[i]], removeMove)
 		if err != nil {
 			return wrap("removing the begun move of", g, err)

@@ -2,9 +2,7 @@ package resourcegroup
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/quorate/quorate/api/v1alpha1"
 	"github.com/quorate/quorate/controllers/chronicle"
+	"github.com/quorate/quorate/controllers/inventory"
 	"github.com/quorate/quorate/pkg/decision"
 	"github.com/quorate/quorate/pkg/policy"
 	"github.com/quorate/quorate/pkg/snapshot"
@@ -23,7 +22,7 @@ import (
 // keeps no other from being written.
 func (r *Reconciler) write(ctx context.Context, round *decision.Round) error {
 	if changed := round.Changed(); changed != nil {
-		return r.inParallel(len(changed), func(i int) error { return r.writeGroup(ctx, round, changed[i]) })
+		return inventory.InParallel(r.ParallelWrites, len(changed), func(i int) error { return r.writeGroup(ctx, round, changed[i]) })
 	}
 	index := make(map[string]int, len(round.Objects.Groups))
 	for i, g := range round.Objects.Groups {
@@ -40,34 +39,7 @@ func (r *Reconciler) write(ctx context.Context, round *decision.Round) error {
 			order = append(order, i)
 		}
 	}
-	return r.inParallel(len(order), func(i int) error { return r.writeGroup(ctx, round, order[i]) })
-}
-
-// inParallel calls work for 0 to n-1, a bounded number at a time, begun in order.
-func (r *Reconciler) inParallel(n int, work func(int) error) error {
-	width := r.ParallelWrites
-	if width <= 0 {
-		width = parallelWrites
-	}
-	var (
-		group  sync.WaitGroup
-		mu     sync.Mutex
-		errs   []error
-		tokens = make(chan struct{}, width)
-	)
-	for i := range n {
-		tokens <- struct{}{}
-		group.Go(func() {
-			defer func() { <-tokens }()
-			if err := work(i); err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(errs...)
+	return inventory.InParallel(r.ParallelWrites, len(order), func(i int) error { return r.writeGroup(ctx, round, order[i]) })
 }
 
 // writeGroup brings one group's object in line with the round. Each step is safe to be the last one before a crash.

@@ -95,7 +95,7 @@ func (m *manager) start() {
 		&nodes.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now},
 		&cluster.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now, NewID: func() string { return clusterID }},
 		&quorumconfig.Reconciler{Client: api, Inventory: reader, Clock: now},
-		&resource.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now},
+		&resource.Reconciler{Client: api, Inventory: reader, Recorder: discard{}, Clock: now, ParallelWrites: 1},
 	}
 	m.signs.Subscribe(func(string) { m.enqueue() })
 	m.cache.seen = m.seen
