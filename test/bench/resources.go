@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -83,14 +84,17 @@ func roomForNeighbours() (func(), error) {
 
 // permit lets groups of the namespace run addresses and processes.
 func (b *bench) permit(ctx context.Context) error {
-	c := &v1alpha1.Cluster{}
-	if err := b.cluster.Get(ctx, client.ObjectKey{Name: "demo"}, c); err != nil {
-		return fmt.Errorf("reading the cluster: %w", err)
-	}
-	c.Spec.AllowedResourceTypes = append(c.Spec.AllowedResourceTypes, v1alpha1.AllowedResourceTypes{
-		Name: scaled, Namespaces: []string{scaled}, Types: []string{string(v1alpha1.TypeIPAddress), string(v1alpha1.TypeGenericApplication)},
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // the manager writes it too
+		c := &v1alpha1.Cluster{}
+		if err := b.cluster.Get(ctx, client.ObjectKey{Name: "demo"}, c); err != nil {
+			return err
+		}
+		c.Spec.AllowedResourceTypes = append(c.Spec.AllowedResourceTypes, v1alpha1.AllowedResourceTypes{
+			Name: scaled, Namespaces: []string{scaled}, Types: []string{string(v1alpha1.TypeIPAddress), string(v1alpha1.TypeGenericApplication)},
+		})
+		return b.cluster.Update(ctx, c)
 	})
-	if err := b.cluster.Update(ctx, c); err != nil {
+	if err != nil {
 		return fmt.Errorf("allowing groups in %s: %w", scaled, err)
 	}
 	return nil
