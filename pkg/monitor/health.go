@@ -102,6 +102,9 @@ func (c *checker) run(ctx context.Context) {
 	// The first polls come early by a random part: a thousand groups that failed over together are not polled together.
 	looksTimer := time.NewTimer(spread(looks))
 	defer looksTimer.Stop()
+	if sees, ok := c.typ.(resourcetype.AllSeeing); ok && failures != nil && sees.SeesAll(c.inst) {
+		looksTimer.Stop()
+	}
 	isTimer := time.NewTimer(spread(c.timing.IsAlive))
 	defer isTimer.Stop()
 	networkTicker := time.NewTicker(isolationInterval)
@@ -117,6 +120,7 @@ func (c *checker) run(ctx context.Context) {
 		case err, open := <-failures:
 			if !open {
 				failures = nil
+				looksTimer.Reset(looks)
 				continue
 			}
 			c.fail(ctx, lifecycle.ReasonExited, err)

@@ -48,6 +48,14 @@ type Maintainer interface {
 	Maintain(ctx context.Context, inst *Instance) error
 }
 
+// AllSeeing is a Watcher whose watch of some resources sees at once all that their LooksAlive would find: those are not polled with it while they are
+// watched. With hundreds of groups the polls were most of what an agent did at rest.
+type AllSeeing interface {
+	Watcher
+	// SeesAll reads the Spec only.
+	SeesAll(inst *Instance) bool
+}
+
 // Reserver is a Type whose right to act is a persistent reservation of a disk (rules O12 to O21).
 type Reserver interface {
 	// Device names the disk, for the order in which the disks of a group are reserved (O12). It reads the Spec only.

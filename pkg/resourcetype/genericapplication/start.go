@@ -125,7 +125,7 @@ func environment(inst *resourcetype.Instance, p *v1alpha1.GenericApplication) ([
 
 // interface guards.
 var (
-	_ resourcetype.Type    = (*Type)(nil)
-	_ resourcetype.Watcher = (*Type)(nil)
-	_ resourcetype.Checker = (*Type)(nil)
+	_ resourcetype.Type      = (*Type)(nil)
+	_ resourcetype.AllSeeing = (*Type)(nil)
+	_ resourcetype.Checker   = (*Type)(nil)
 )

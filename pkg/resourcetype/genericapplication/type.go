@@ -299,6 +299,12 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 	return failed, nil
 }
 
+// SeesAll implements resourcetype.AllSeeing: without a quick check of its own, LooksAlive only looks whether the process has ended.
+func (t *Type) SeesAll(inst *resourcetype.Instance) bool {
+	p, err := params(inst)
+	return err == nil && (p.Health == nil || p.Health.LooksAlive == nil)
+}
+
 // Check implements resourcetype.Checker.
 func (t *Type) Check(_ context.Context, spec json.RawMessage) []resourcetype.Problem {
 	if spec == nil {
