@@ -215,8 +215,9 @@ type NodeStatus struct {
 	// fencing is the latest proof that a life of the node is over because the host is off.
 	// +optional
 	Fencing *NodeFencing `json:"fencing,omitempty"`
-	// agent is what the host's agent reports; only the agent writes it.
+	// agent is what the host's agent reports; only the agent writes it, and always the whole of it.
 	// +optional
+	// +structType=atomic
 	Agent *AgentStatus `json:"agent,omitempty"`
 }
 

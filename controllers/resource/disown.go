@@ -13,9 +13,13 @@ import (
 	"github.com/quorate/quorate/pkg/snapshot"
 )
 
-// patience is how long the next owner is given to report by itself before a dead owner's word is struck out: in a failover it is
-// quicker, and no write is needed.
-const patience = 500 * time.Millisecond
+const (
+	// patience is how long an assignment to a node is awaited before a dead owner's word is struck out.
+	patience = 500 * time.Millisecond
+	// ownersPatience is how long the next owner is given to report by itself: in a failover it is quicker, and no write is needed. With a thousand
+	// groups at once it is not, and each write more keeps the assignments of others waiting.
+	ownersPatience = 5 * time.Second
+)
 
 // disown strikes out what a dead owner has said: the resource is Unknown, at the epoch of the assignment that followed. Its next owner
 // writes at that epoch too and wins: the node is empty, and a write of the owner that comes first makes this one lose its
@@ -25,8 +29,12 @@ func (r *Reconciler) disown(ctx context.Context, at *round, res *v1alpha1.Resour
 		return res, 0, nil
 	}
 	a := snapshot.Assignment(group.Status.Assignment)
-	if age := at.now.Sub(a.Time); age < patience && int64(a.Epoch) > res.Status.Epoch {
-		return res, max(patience-age, time.Millisecond), nil
+	wait := patience
+	if a.Node != "" && at.view != nil && member(at.view, a) {
+		wait = ownersPatience
+	}
+	if age := at.now.Sub(a.Time); age < wait && int64(a.Epoch) > res.Status.Epoch {
+		return res, max(wait-age, time.Millisecond), nil
 	}
 	written := res.DeepCopy()
 	st := &written.Status

@@ -23,11 +23,14 @@ import (
 
 const (
 	writeTimeout = 3 * time.Second
-	// resourceWriters write statuses of resources in parallel; those of one resource stay in order.
-	resourceWriters = 8
+	// resourceWriters write statuses of resources in parallel; those of one resource stay in order. With more than crowd waiting, only
+	// crowdWriters of them do: it is a failover of many groups, and the assignments of the others come first.
+	resourceWriters, crowdWriters, crowd = 8, 2, 64
 	// settleDelay is how long the status of a resource settles before it is written. Nothing is decided from it, so a state that lasts
 	// less is not worth a write, least of all while the word that a group is released is on its way.
 	settleDelay = 60 * time.Millisecond
+	// A write of the Node's status that took minRest or more is followed by a pause as long, up to maxRest.
+	minRest, maxRest = 50 * time.Millisecond, 500 * time.Millisecond
 )
 
 // publisher writes status.agent of the own Node and the statuses of the Resources that this node owns. A status is computed when it
@@ -59,8 +62,11 @@ type publisher struct {
 	// one worker of nodes.
 	lastNode  *v1alpha1.AgentStatus
 	lazySince time.Time
-	nodeEcho  echo
-	lazy      *rate.Limiter
+	// nodeRest is until when the next write of it rests, unless it has a new view. With a thousand groups it is a large object, and each
+	// group's news would keep the API server from what it is waited for.
+	nodeRest time.Time
+	nodeEcho echo
+	lazy     *rate.Limiter
 }
 
 type writtenStatus struct {
@@ -152,13 +158,28 @@ func (p *publisher) run(ctx context.Context) {
 	workers.Go(func() {
 		work(ctx, p.log, p.nodes, func(ctx context.Context, _ string) error { return p.writeNode(ctx) })
 	})
-	for range resourceWriters {
-		workers.Go(func() { work(ctx, p.log, p.resources, p.writeResource) })
+	for i := range resourceWriters {
+		workers.Go(func() {
+			work(ctx, p.log, p.resources, func(ctx context.Context, key client.ObjectKey) error {
+				if i >= crowdWriters {
+					p.giveWay(ctx)
+				}
+				return p.writeResource(ctx, key)
+			})
+		})
 	}
 	<-ctx.Done()
 	p.nodes.ShutDown()
 	p.resources.ShutDown()
 	workers.Wait()
+}
+
+// giveWay waits while many statuses wait, but not for ever.
+func (p *publisher) giveWay(ctx context.Context) {
+	const step, most = 20 * time.Millisecond, writeTimeout / 3
+	for began := time.Now(); p.resources.Len() > crowd && time.Since(began) < most && ctx.Err() == nil; {
+		time.Sleep(step)
+	}
 }
 
 func work[T comparable](ctx context.Context, log logr.Logger, queue workqueue.TypedRateLimitingInterface[T], write func(context.Context, T) error) {
@@ -206,7 +227,11 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		p.lazySince = time.Time{}
 		return nil
 	}
-	if wait := p.patience(status, p.issued(ctx, w, status)); wait > 0 {
+	wait := p.patience(status, p.issued(ctx, w, status))
+	if wait == 0 && !newerView(status.View, o.beforeView()) {
+		wait = time.Until(p.nodeRest)
+	}
+	if wait > 0 {
 		p.nodes.AddAfter(p.nodeName, wait)
 		return nil
 	}
@@ -220,8 +245,18 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		p.log.Info("View published", "view", status.View.ID.Number, "after", time.Since(o.standing.Installed).String())
 	}
 	p.lastNode, p.lazySince = status, time.Time{}
+	p.nodeRest = restAfter(began, time.Now())
 	p.nodeEcho.wrote(time.Now())
 	return nil
+}
+
+// restAfter is when the pause after a write ends.
+func restAfter(began, ended time.Time) time.Time {
+	took := ended.Sub(began)
+	if took < minRest {
+		return ended
+	}
+	return ended.Add(min(took, maxRest))
 }
 
 // awaitEcho looks whether the last write of the node's status has come back, and forgets it when the API server has lost it.

@@ -71,6 +71,9 @@ func TestPublisher(t *testing.T) {
 	write("a group runs", 2)
 	o.problems = []v1alpha1.AgentProblem{{Reason: "MissingTool"}}
 	write("what nobody decides from waits", 0)
+	p.nodeRest = time.Now().Add(time.Hour)
+	o.reports = append(o.reports, monitor.GroupReport{Group: resourcetype.Identity{UID: "g2", Namespace: "demo", Name: "web"}, Report: lifecycle.Report{Running: 6}})
+	write("what is decided from rests after a write that took long", 0)
 	s.View.ID.Number = 8
 	write("a new view is written at once, with what waited", 1)
 
@@ -78,7 +81,7 @@ func TestPublisher(t *testing.T) {
 	if err := api.Get(t.Context(), client.ObjectKeyFromObject(node), &got); err != nil {
 		t.Fatal(err)
 	}
-	if a := got.Status.Agent; a == nil || a.View.ID.Number != 8 || len(a.Problems) != 1 || len(a.Groups) != 1 {
+	if a := got.Status.Agent; a == nil || a.View.ID.Number != 8 || len(a.Problems) != 1 || len(a.Groups) != 2 {
 		t.Errorf("status.agent: %+v", a)
 	}
 	var resource v1alpha1.Resource
@@ -97,6 +100,18 @@ func TestPublisher(t *testing.T) {
 	p.lastNode = nil
 	clear(p.written)
 	write("after a restart", 0)
+}
+
+// TestRestAfter: small clusters never rest, and large ones not for long.
+func TestRestAfter(t *testing.T) {
+	began := time.Now()
+	for took, want := range map[time.Duration]time.Duration{
+		49 * time.Millisecond: 0, 50 * time.Millisecond: 50 * time.Millisecond, 3 * time.Second: 500 * time.Millisecond,
+	} {
+		if ended := began.Add(took); restAfter(began, ended).Sub(ended) != want {
+			t.Errorf("after %s it rests for %s, want %s", took, restAfter(began, ended).Sub(ended), want)
+		}
+	}
 }
 
 // TestPublisherFlapping: what comes and goes for hours, such as the state of a link, is written seldom, and a new view still at once.

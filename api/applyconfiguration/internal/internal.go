@@ -1681,6 +1681,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: agent
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.AgentStatus
+        elementRelationship: atomic
     - name: conditions
       type:
         list:

@@ -35,7 +35,7 @@ type NodeStatusApplyConfiguration struct {
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// fencing is the latest proof that a life of the node is over because the host is off.
 	Fencing *NodeFencingApplyConfiguration `json:"fencing,omitempty"`
-	// agent is what the host's agent reports; only the agent writes it.
+	// agent is what the host's agent reports; only the agent writes it, and always the whole of it.
 	Agent *AgentStatusApplyConfiguration `json:"agent,omitempty"`
 }
 
