@@ -40,10 +40,10 @@ func New(guard addressguard.Guard) *Type {
 }
 
 var (
-	_ resourcetype.Type    = (*Type)(nil)
-	_ resourcetype.Guarded = (*Type)(nil)
-	_ resourcetype.Watcher = (*Type)(nil)
-	_ resourcetype.Checker = (*Type)(nil)
+	_ resourcetype.Type      = (*Type)(nil)
+	_ resourcetype.Guarded   = (*Type)(nil)
+	_ resourcetype.AllSeeing = (*Type)(nil)
+	_ resourcetype.Checker   = (*Type)(nil)
 
 	_ resourcetype.Networked = (*Type)(nil)
 )
@@ -240,29 +240,41 @@ func (t *Type) Terminate(_ context.Context, inst *resourcetype.Instance) error {
 
 // LooksAlive says that the address is on an interface with a carrier and that the guard lets it pass.
 func (t *Type) LooksAlive(_ context.Context, inst *resourcetype.Instance) error {
+	ip, err := present(inst)
+	if err == nil && !t.leased(ip) {
+		err = fmt.Errorf("address %s is not under a lease any more (%s)", ip, t.guard.State(ip))
+	}
+	return err
+}
+
+// present says that the address is on an interface with a carrier.
+func present(inst *resourcetype.Instance) (netip.Addr, error) {
 	var r record
 	if found, err := inst.LoadData(&r); err != nil || !found {
-		return errors.Join(err, errors.New("the address was not added"))
+		return netip.Addr{}, errors.Join(err, errors.New("the address was not added"))
 	}
 	ip := r.Address.Addr()
 	link, err := netlink.LinkByName(r.Interface)
 	if err != nil {
-		return fmt.Errorf("looking at interface %s: %w", r.Interface, err)
+		return ip, fmt.Errorf("looking at interface %s: %w", r.Interface, err)
 	}
 	network, _, err := params(inst.Spec)
 	if err != nil {
-		return err
+		return ip, err
 	}
 	if err := carrier(network, link); err != nil {
-		return err
+		return ip, err
 	}
 	if !IsLocal(ip) {
-		return fmt.Errorf("address %s is no longer on %s", ip, r.Interface)
+		return ip, fmt.Errorf("address %s is no longer on %s", ip, r.Interface)
 	}
-	if s := t.guard.State(ip); s != addressguard.Leased && s != addressguard.Waiting {
-		return fmt.Errorf("address %s is not under a lease any more (%s)", ip, s)
-	}
-	return nil
+	return ip, nil
+}
+
+// leased says that the guard lets the address pass, or will with the next renewal.
+func (t *Type) leased(ip netip.Addr) bool {
+	s := t.guard.State(ip)
+	return s == addressguard.Leased || s == addressguard.Waiting
 }
 
 // IsAlive is the same: there is nobody to ask about an address.

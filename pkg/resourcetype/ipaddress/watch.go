@@ -12,7 +12,17 @@ import (
 	"github.com/quorate/quorate/pkg/resourcetype"
 )
 
-// Watch sees at once that the address or its interface's carrier is gone.
+const (
+	// guardInterval is how often a watched address is asked for at the guard, which tells nobody; it answers from memory.
+	guardInterval = time.Second
+	// The pauses before the kernel is asked for its news again.
+	resubscribeSoon, resubscribeLater = 100 * time.Millisecond, time.Second
+)
+
+// SeesAll implements resourcetype.AllSeeing: Watch looks whenever something may have changed.
+func (t *Type) SeesAll(*resourcetype.Instance) bool { return true }
+
+// Watch sees at once that the address or its interface's carrier is gone, and soon that its lease is.
 func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan error, error) {
 	var r record
 	if _, err := inst.LoadData(&r); err != nil {
@@ -29,20 +39,43 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 	go func() {
 		defer close(failed)
 		defer t.hub.leave(w)
+		guarded := time.NewTicker(guardInterval)
+		defer guarded.Stop()
 		for {
 			// The first look is for what happened before the subscription.
-			if err := t.LooksAlive(ctx, inst); err != nil && ctx.Err() == nil {
-				failed <- err
+			_, err := present(inst)
+			if err == nil && !t.await(ctx, inst, w, guarded.C) {
+				err = t.LooksAlive(ctx, inst)
+			}
+			if ctx.Err() != nil {
 				return
 			}
-			select {
-			case <-ctx.Done():
+			if err != nil {
+				failed <- err
 				return
-			case <-w.poke:
 			}
 		}
 	}()
 	return failed, nil
+}
+
+// await returns true when the kernel has told of something, false when ctx has ended or the address has lost its lease. That is a failure only
+// while the node has a lease itself, and had it a second ago: the kernel is told a moment after the node has it back (R8).
+func (t *Type) await(ctx context.Context, inst *resourcetype.Instance, w *watcher, guarded <-chan time.Time) bool {
+	silent := false
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-w.poke:
+			return true
+		case <-guarded:
+			before := silent
+			if silent = !t.leased(w.ip) && inst.MayStart() == nil; before && silent {
+				return false
+			}
+		}
+	}
 }
 
 // watcher is poked when something has happened to its address or link.
@@ -140,34 +173,43 @@ func (h *hub) wake(which func(*watcher) bool) {
 	}
 }
 
-// ended subscribes again if the subscription was not ended by us, and lets all watchers look for what was missed. If that fails, the
-// polls go on, and the next watcher tries again.
+// ended subscribes again if the subscription was not ended by us, until it succeeds, and lets all watchers look for what was missed.
 func (h *hub) ended(stop chan struct{}) {
-	const pause = 100 * time.Millisecond
 	select {
 	case <-stop:
 		return
 	default:
 	}
-	time.Sleep(pause)
+	time.Sleep(resubscribeSoon)
+	h.mu.Lock()
+	mine := h.stop == stop
+	if mine {
+		close(stop)
+		h.stop = nil
+	}
+	h.mu.Unlock()
+	for mine && !h.again() {
+		time.Sleep(resubscribeLater)
+	}
+}
+
+// again subscribes for all watchers, and says whether there is nothing more to do: no watcher is left, or a new one has subscribed.
+func (h *hub) again() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stop != stop {
-		return
-	}
-	close(stop)
-	h.stop = nil
-	if len(h.watchers) == 0 {
-		return
+	if h.stop != nil || len(h.watchers) == 0 {
+		return true
 	}
 	next := make(chan struct{})
 	addrs, links, err := subscribe(next)
-	if err != nil {
-		return
-	}
-	h.stop = next
 	for w := range h.watchers {
 		w.wake()
 	}
+	if err != nil {
+		close(next)
+		return false
+	}
+	h.stop = next
 	go h.run(next, addrs, links)
+	return true
 }
