@@ -544,7 +544,7 @@ func TestKeeperObeysJournal(t *testing.T) {
 	b.want(b.groups())
 	b.monitor.reports = []monitor.GroupReport{{Group: resourcetype.Identity{UID: "gone", Namespace: "demo", Name: "shop"}}}
 	b.keeper.touch(nil)
-	b.keeper.groups(t.Context(), nil)
+	b.keeper.groups(t.Context(), false)
 	b.want(b.monitor.take())
 	b.monitor.reports = nil
 	gate.set(&orders{api: true})

@@ -107,26 +107,6 @@ type keeper struct {
 	again   time.Duration
 }
 
-// touch notes that an object has changed; nil stands for all.
-func (k *keeper) touch(obj client.Object) {
-	k.mu.Lock()
-	switch o := obj.(type) {
-	case *v1alpha1.ResourceGroup:
-		k.dirty[client.ObjectKeyFromObject(o)] = true
-	case *v1alpha1.Resource:
-		k.dirty[client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.GroupName}] = true
-	case *v1alpha1.Node, *v1alpha1.Cluster:
-		// Their statuses change often and say nothing about groups; their specs may (maintenance, timing).
-		name := fmt.Sprintf("%T %s", o, o.GetName())
-		k.all = k.all || k.specs[name] != o.GetGeneration()
-		k.specs[name] = o.GetGeneration()
-	case nil:
-		k.all = true
-	}
-	k.mu.Unlock()
-	k.wakeUp()
-}
-
 func (k *keeper) wakeUp() {
 	for _, c := range []chan struct{}{k.lost, k.wake} {
 		select {
@@ -172,10 +152,7 @@ func (k *keeper) pass(ctx context.Context) {
 	}
 	k.since.note(k.core.standing())
 	w := k.world()
-	if w != nil && !k.enrolment.pass(ctx, k, w) {
-		w = nil
-	}
-	k.groups(ctx, w)
+	k.groups(ctx, w != nil && k.enrolment.pass(ctx, k, w))
 	k.tellView(ctx)
 	if !k.leftover {
 		k.lease.setActive(k.active()) // with leftovers the guardian goes on watching, as the life before left it
@@ -183,17 +160,21 @@ func (k *keeper) pass(ctx context.Context) {
 	k.published()
 }
 
-// groups looks at every group that may have changed, as long as it is known whom to obey: the API server, which may be nil, or a journal.
-func (k *keeper) groups(ctx context.Context, api *world) {
+// groups looks at every group that may have changed, as long as it is known whom to obey: the API server, which may not be used now, or a journal.
+func (k *keeper) groups(ctx context.Context, usable bool) {
+	all, dirty := k.takeDirty()
+	// What the API shows is asked for only now: after it was out of reach it may come from another cache since this pass began, which has touched
+	// all groups, and the one before shows none of what happened meanwhile.
+	var api *world
+	if usable {
+		api = k.world()
+	}
 	w, release := k.orders.hold(k.core.standing(), api)
 	release()
 	if w == nil {
+		k.giveBack(all, dirty)
 		return // new orders bring another pass
 	}
-	k.mu.Lock()
-	all, dirty := k.all, k.dirty
-	k.all, k.dirty = false, map[client.ObjectKey]bool{}
-	k.mu.Unlock()
 	k.present, k.running = map[string]client.ObjectKey{}, map[string]model.Epoch{}
 	for _, r := range k.monitor.Reports() {
 		k.running[r.Group.UID] = r.Running
@@ -224,25 +205,10 @@ func (k *keeper) obey(ctx context.Context, api *world, key client.ObjectKey) err
 	w, release := k.orders.hold(k.core.standing(), api)
 	defer release()
 	if w == nil {
-		k.mu.Lock()
-		k.dirty[key] = true
-		k.mu.Unlock()
+		k.giveBack(false, map[client.ObjectKey]bool{key: true})
 		return nil
 	}
 	return k.group(ctx, w, key)
-}
-
-// retry looks at a group again a little later; nil is all of them.
-func (k *keeper) retry(err error, key *client.ObjectKey) {
-	k.log.Info("A group is looked at again", "group", key, "reason", err.Error())
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if key == nil {
-		k.all = true
-	} else {
-		k.dirty[*key] = true
-	}
-	k.lookAgain(time.Second)
 }
 
 // group does what the group's assignment asks of this node.

@@ -167,7 +167,7 @@ func (b *bench) stand(generation model.Generation, view uint64) {
 func (b *bench) groups() []string {
 	b.t.Helper()
 	b.keeper.touch(nil)
-	b.keeper.groups(b.t.Context(), b.keeper.world())
+	b.keeper.groups(b.t.Context(), b.keeper.world() != nil)
 	return b.monitor.take()
 }
 
@@ -278,6 +278,32 @@ func TestGroups(t *testing.T) {
 	b.keeper.tellView(t.Context())
 	b.want(b.monitor.take(), "view 8/1")
 	b.want(b.groups(), "apply g1 run=false epoch=6 resources=0 frozen=false")
+}
+
+// TestCacheIsReplaced: what happened while the API server was out of reach is in the next cache only, which may take the place of the last one
+// while a pass goes on; that pass has not looked at it with the old one.
+func TestCacheIsReplaced(t *testing.T) {
+	g, r := shop()
+	before, now := newBench(t), newBench(t, g, r)
+	k := before.keeper
+	k.begun = 3
+	usable := k.world() != nil // a pass has begun
+	k.world = now.keeper.world
+	k.touch(nil)
+	k.groups(t.Context(), usable)
+	before.want(before.monitor.take(), "apply g1 run=true epoch=5 resources=1 frozen=false")
+}
+
+// TestNotObeyedIsNotForgotten: what was touched while nobody could be obeyed is looked at later.
+func TestNotObeyedIsNotForgotten(t *testing.T) {
+	g, r := shop()
+	b := newBench(t, g, r)
+	b.keeper.begun = 3
+	b.keeper.touch(g)
+	b.keeper.groups(t.Context(), false)
+	b.want(b.monitor.take())
+	b.keeper.groups(t.Context(), true)
+	b.want(b.monitor.take(), "apply g1 run=true epoch=5 resources=1 frozen=false")
 }
 
 // TestVanished: a group that only the cache has lost goes on; one that is really gone is stopped (O11).
