@@ -90,6 +90,8 @@ type Node struct {
 	HiddenDisks map[string]bool
 	// LackedImages are container images that groups need and that this node says it does not have, by their names.
 	LackedImages map[string]ImageLack
+	// Reached are the networks for clients on which the node hears somebody, and since when by its own clock.
+	Reached map[string]time.Time
 	// JoinedAt is when the node last became a member of the quorate view (wall clock of the reporter); zero when unknown.
 	JoinedAt time.Time
 	// JoinEpoch counts the times that the node joined the quorate view; it only tells one joining from the next.

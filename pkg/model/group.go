@@ -192,6 +192,8 @@ type OwnerReport struct {
 	FailoverEpoch Epoch
 	// FailedAt is when the resource failed.
 	FailedAt time.Time
+	// FailedNetwork is the network that the node had lost, if that was why; empty when the failure had another reason.
+	FailedNetwork string
 }
 
 // FailureKind tells a node's death from a resource's failure.

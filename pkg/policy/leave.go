@@ -121,8 +121,9 @@ func (p *planner) failOver(g *groupState, r *model.OwnerReport) {
 	})
 }
 
-// retry begins the cycle again where the group is, RetryPeriod after it came to a stop: a new epoch on the same node, on which the
-// agent starts what failed. After the failover threshold was reached the count begins again too (A16).
+// retry begins the cycle again where the group is, RetryPeriod after it came to a stop, or as soon as a network is back whose loss has
+// stopped it: a new epoch on the same node, on which the agent starts what failed. After the failover threshold was reached the count
+// begins again too (A16).
 func (p *planner) retry(g *groupState, since time.Time, reason model.Reason, message string) {
 	owner := &p.nodes[g.owner]
 	due := since.Add(g.RetryPeriod)
@@ -130,7 +131,11 @@ func (p *planner) retry(g *groupState, since time.Time, reason model.Reason, mes
 		p.stays(g, reason, message+"; it is not retried")
 		return
 	}
+	why := fmt.Sprintf("%s have passed since the failure", g.RetryPeriod)
 	if due.After(p.now) {
+		why = p.networkBack(g)
+	}
+	if why == "" {
 		p.lookAgain(due)
 		p.stays(g, reason, message+"; it is retried "+g.RetryPeriod.String()+" after the failure")
 		return
@@ -141,8 +146,33 @@ func (p *planner) retry(g *groupState, since time.Time, reason model.Reason, mes
 	}
 	p.decide(g, Decision{
 		Kind: Assign, Reason: a.Reason, Assignment: a, From: owner.Name, Unplanned: true, ResetFailures: !g.FailedSince.IsZero(),
-		FailedSince: p.clearFailed(g), Note: fmt.Sprintf("%s have passed since the failure: the group is tried again", g.RetryPeriod),
+		FailedSince: p.clearFailed(g), Note: why + ": the group is tried again",
 	})
+}
+
+// networkBack says which node has found the network again whose loss made the group come to a stop; empty when none has. A node that
+// reached it all the time is none: the group was tried there, or may not go there. The times compared are of clocks that differ by
+// what hosts' clocks differ; where one is wrong, the group waits for its period, or is tried once for nothing.
+func (p *planner) networkBack(g *groupState) string {
+	r := p.failedReport(g)
+	if r == nil || r.FailedNetwork == "" {
+		return ""
+	}
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		if !backOn(n.Node, r) {
+			continue
+		}
+		if reasons, _ := p.refusals(g, n); i == g.owner || len(reasons) == 0 {
+			return fmt.Sprintf("network %s is back on %s", r.FailedNetwork, n.Name)
+		}
+	}
+	return ""
+}
+
+// backOn says that the node hears somebody on the network whose loss is reported, and did not when it was.
+func backOn(n *model.Node, r *model.OwnerReport) bool {
+	return r.FailedNetwork != "" && n.Reached[r.FailedNetwork].After(r.FailedAt)
 }
 
 // drain takes the group from a living owner that may not keep it. It says whether there was anything to decide: as long as no

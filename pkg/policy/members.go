@@ -201,7 +201,7 @@ func (b *membership) failed(m *model.GroupMember, r *model.OwnerReport) {
 	case g.RetryPeriod <= 0:
 		b.note(model.ReasonResourceFailed, text+"; it is not retried")
 		b.keep(m)
-	case due.After(p.now):
+	case due.After(p.now) && !backOn(p.nodes[p.byName[m.Node]].Node, r):
 		b.lookAgain(due)
 		b.note(model.ReasonResourceFailed, text+"; it is retried "+g.RetryPeriod.String()+" after the failure")
 		b.keep(m)

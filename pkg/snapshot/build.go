@@ -116,7 +116,7 @@ func reportOf(n *v1alpha1.Node, g *v1alpha1.AgentGroup) model.OwnerReport {
 	}
 	if want := g.FailoverWanted; want != nil {
 		report.FailoverWanted, report.FailoverEpoch = want.Resource, epoch(want.Epoch)
-		report.FailedAt = timeOf(want.Time)
+		report.FailedAt, report.FailedNetwork = timeOf(want.Time), want.Network
 	}
 	return report
 }

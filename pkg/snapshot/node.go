@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -40,6 +41,7 @@ func nodeOf(n *v1alpha1.Node, view *model.View) model.Node {
 		if agent.Guards != nil {
 			node.GuardsAddresses, node.Watchdog = agent.Guards.Addresses, agent.Guards.Watchdog
 		}
+		node.Reached = reachedBy(agent)
 		for _, disk := range agent.Disks {
 			if !disk.Visible {
 				if node.HiddenDisks == nil {
@@ -69,6 +71,21 @@ func lackedImages(images []v1alpha1.AgentImage) map[string]model.ImageLack {
 		}
 	}
 	return lacked
+}
+
+// reachedBy are the networks on which the agent hears somebody; nil for none.
+func reachedBy(agent *v1alpha1.AgentStatus) map[string]time.Time {
+	var reached map[string]time.Time
+	for _, i := range agent.Interfaces {
+		if i.Reach != v1alpha1.NetworkReached || i.ReachSince == nil {
+			continue
+		}
+		if reached == nil {
+			reached = map[string]time.Time{}
+		}
+		reached[i.Network] = i.ReachSince.Time
+	}
+	return reached
 }
 
 // availability is what the operator wants of the node. One that is being deleted is to be left by its groups.

@@ -248,18 +248,31 @@ func TestBuild(t *testing.T) {
 	b.Spec.Reserved = v1alpha1.Quantities{"cpu": resource.MustParse("1")}
 	b.Spec.FaultDomain, b.Spec.ForceDrain = "rack1", true
 	b.Status.Agent.Disks = []v1alpha1.AgentDisk{{Device: "/array/1", Visible: false}}
+	back := metav1.Unix(1e9, 0)
+	b.Status.Agent.Interfaces = []v1alpha1.AgentInterface{
+		{Network: "lan", Reach: v1alpha1.NetworkReached, ReachSince: &back}, {Network: "wan", Reach: v1alpha1.NetworkIsolated, ReachSince: &back},
+		{Network: "dmz", Reach: v1alpha1.NetworkReachUnknown}, {Network: "hb", State: v1alpha1.LinkUp},
+	}
 	b.Status.Agent.Images = []v1alpha1.AgentImage{
 		{Name: "here", State: v1alpha1.ImagePresent}, {Name: "comes", State: v1alpha1.ImageFetching}, {Name: "gone", State: v1alpha1.ImageMissing},
 		{Name: "who knows", State: v1alpha1.ImageUnknown},
 	}
 	box := res("box", func(r *v1alpha1.Resource) { r.Spec.Container = &v1alpha1.Container{Image: "gone"} })
-	a.Status.Agent.Groups = []v1alpha1.AgentGroup{{UID: "u", Epoch: 4, Released: 3, Floor: 9}, {UID: "other", Epoch: 99}}
+	a.Status.Agent.Groups = []v1alpha1.AgentGroup{{
+		UID: "u", Epoch: 4, Released: 3, Floor: 9, FailoverWanted: &v1alpha1.FailoverRequest{Resource: "ip", Epoch: 4, Network: "lan"},
+	}, {UID: "other", Epoch: 99}}
 	o := &Objects{
 		Name: "demo", Fresh: true, Nodes: []*v1alpha1.Node{a, b},
 		Groups:    []*v1alpha1.ResourceGroup{{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", UID: "u"}}},
 		Resources: []*v1alpha1.Resource{res("disk", asDisk), box, box.DeepCopy()},
 	}
 	s := Build(o, Options{HighestView: 8})
+	if diff := cmp.Diff(map[string]time.Time{"lan": back.Time}, s.Nodes[1].Reached); diff != "" {
+		t.Errorf("networks reached (-want +got):\n%s", diff)
+	}
+	if r := s.Groups[0].Reports[0]; r.FailoverWanted != "ip" || r.FailedNetwork != "lan" {
+		t.Errorf("the failure is %+v", r)
+	}
 	lacked := map[string]model.ImageLack{"comes": model.ImageAwaited, "who knows": model.ImageAwaited, "gone": model.ImageMissing}
 	if diff := cmp.Diff(lacked, s.Nodes[1].LackedImages); diff != "" || !slices.Equal(s.Groups[0].Images, []string{"gone"}) {
 		t.Errorf("images %v, lacked (-want +got):\n%s", s.Groups[0].Images, diff)
@@ -273,7 +286,7 @@ func TestBuild(t *testing.T) {
 	if got := s.Nodes[1]; got.Reserved["cpu"] != 1000 || got.FaultDomain != "rack1" || !got.ForceDrain {
 		t.Errorf("node b: %+v", got)
 	}
-	want := []model.OwnerReport{{Node: "a", ID: 1, Generation: 1, Running: 4, Released: 3, Floor: 9}}
+	want := []model.OwnerReport{{Node: "a", ID: 1, Generation: 1, Running: 4, Released: 3, Floor: 9, FailoverWanted: "ip", FailoverEpoch: 4, FailedNetwork: "lan"}}
 	if diff := cmp.Diff(want, s.Groups[0].Reports); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}

@@ -137,7 +137,9 @@ func agentGroup(g *v1alpha1.ResourceGroup, l *standin.Local) v1alpha1.AgentGroup
 		Released: int64(l.Released), Floor: int64(l.Floor), ProvenEpoch: int64(l.Proven),
 	}
 	if l.Failing != "" {
-		entry.FailoverWanted = &v1alpha1.FailoverRequest{Resource: l.Failing, Epoch: int64(l.Running), Time: &metav1.Time{Time: l.FailedAt}}
+		entry.FailoverWanted = &v1alpha1.FailoverRequest{
+			Resource: l.Failing, Epoch: int64(l.Running), Network: l.FailedNetwork, Time: &metav1.Time{Time: l.FailedAt},
+		}
 	}
 	return entry
 }

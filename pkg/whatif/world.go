@@ -121,7 +121,7 @@ func localOf(g *v1alpha1.AgentGroup, generation model.Generation) *standin.Local
 		l.Generation = generation
 	}
 	if want := g.FailoverWanted; want != nil && want.Epoch == g.Epoch {
-		l.Failing = want.Resource
+		l.Failing, l.FailedNetwork = want.Resource, want.Network
 		if want.Time != nil {
 			l.FailedAt = want.Time.Time
 		}

@@ -58,7 +58,33 @@ var worldCommands = map[string]command{
 			return nil, err
 		}
 		l := h.local(g.UID)
-		l.Failing, l.FailedAt = args[1], e.World.Now
+		l.Failing, l.FailedAt, l.FailedNetwork = args[1], e.World.Now, ""
+		return nil, nil
+	},
+	// lose GROUP RESOURCE NETWORK [HOST]: as fail, because the host has lost the network. Example: lose web ip lan
+	"lose": func(e *Env, args []string) ([]string, error) {
+		g := e.World.group(args[0])
+		h, err := e.World.runner(g, args[3:])
+		if err != nil {
+			return nil, err
+		}
+		l := h.local(g.UID)
+		l.Failing, l.FailedAt, l.FailedNetwork = args[1], e.World.Now, args[2]
+		delete(h.Reached, args[2])
+		return nil, nil
+	},
+	// reach NETWORK HOST...: the hosts hear somebody on the network again. Example: reach lan a b
+	"reach": func(e *Env, args []string) ([]string, error) {
+		for _, name := range args[1:] {
+			h := e.World.host(name)
+			if h == nil {
+				return nil, fmt.Errorf("there is no host %s", name)
+			}
+			if h.Reached == nil {
+				h.Reached = map[string]time.Time{}
+			}
+			h.Reached[args[0]] = e.World.Now
+		}
 		return nil, nil
 	},
 	// repair GROUP [HOST]: what had failed is online again. Example: repair web

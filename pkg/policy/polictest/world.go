@@ -280,6 +280,7 @@ func (w *World) Clone() *World {
 		for uid, l := range h.mine {
 			n.mine[uid] = new(*l)
 		}
+		n.Reached = maps.Clone(h.Reached)
 		n.HiddenDisks, n.LackedImages = maps.Clone(h.HiddenDisks), maps.Clone(h.LackedImages)
 		c.hosts = append(c.hosts, &n)
 	}

@@ -15,9 +15,10 @@ type Local struct {
 	// Generation is the life of the node that the entry is about.
 	Generation                       model.Generation
 	Running, Released, Floor, Proven model.Epoch
-	// Failing names a resource that failed past its restarts, at FailedAt; empty when none has.
-	Failing  string
-	FailedAt time.Time
+	// Failing names a resource that failed past its restarts, at FailedAt; empty when none has. FailedNetwork is the network whose loss was why.
+	Failing       string
+	FailedAt      time.Time
+	FailedNetwork string
 }
 
 // Did says what an agent did when it looked at a group.
@@ -45,7 +46,7 @@ func (l *Local) Report(node string, id model.NodeID) model.OwnerReport {
 		Node: node, ID: id, Generation: l.Generation, Running: l.Running, Released: l.Released, Floor: l.Floor, Proven: l.Proven,
 	}
 	if l.Failing != "" {
-		r.FailoverWanted, r.FailoverEpoch, r.FailedAt = l.Failing, l.Running, l.FailedAt
+		r.FailoverWanted, r.FailoverEpoch, r.FailedAt, r.FailedNetwork = l.Failing, l.Running, l.FailedAt, l.FailedNetwork
 	}
 	return r
 }
