@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/quorate/quorate/pkg/cgroup"
 	"github.com/quorate/quorate/pkg/pidfd"
+	"github.com/quorate/quorate/pkg/resourcetype"
 )
 
 // errNotRunning says that the recorded process is gone.
@@ -115,4 +117,29 @@ func describe(status syscall.WaitStatus, known bool) string {
 	default:
 		return fmt.Sprintf("exited with status %d", status.ExitStatus())
 	}
+}
+
+// forked says what to do about a program that has ended and left others of its cgroup behind: it has put itself into the background, where nobody can
+// tell whether it is well. What is left ends with the resource.
+func forked(inst *resourcetype.Instance) string {
+	cg, _, err := cgroupOf(inst)
+	if err != nil {
+		return ""
+	}
+	left, err := cg.Processes()
+	if err != nil || len(left) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and has left %d processes behind: a Daemon stays in the foreground, most programs have an option for that", len(left))
+}
+
+// missing says what to do about a program that is not there, or about its directory: the kernel's word is the same.
+func missing(err error, dir string) string {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Sprintf(": genericApplication.workingDir %s is not there on this host; if it is on a disk, depend on that", dir)
+	}
+	return ": install it, or the interpreter that its first line names, on this host, or correct genericApplication.command"
 }

@@ -49,7 +49,7 @@ func (t *Type) start(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 		return nil, fmt.Errorf("not starting %s: %w", p.Command[0], err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p.Command[0], err)
+		return nil, fmt.Errorf("starting %s: %w%s", p.Command[0], err, missing(err, cmd.Dir))
 	}
 	// The agent is spared when memory runs out, what it starts is not. A child that has ended already needs nothing.
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid), []byte("0"), 0)

@@ -142,7 +142,7 @@ func (t *Type) ready(ctx context.Context, inst *resourcetype.Instance, p *v1alph
 	switch {
 	case ended:
 		status, known := t.exits.take(ctx, proc.PID)
-		return fmt.Errorf("process %d %s before it was ready", proc.PID, describe(status, known))
+		return fmt.Errorf("process %d %s before it was ready%s", proc.PID, describe(status, known), forked(inst))
 	case err != nil:
 		return errors.Join(fmt.Errorf("process %d is not ready: %w", proc.PID, err), last)
 	}
@@ -294,7 +294,7 @@ func (t *Type) Watch(ctx context.Context, inst *resourcetype.Instance) (<-chan e
 			return
 		}
 		status, known := t.exits.take(ctx, r.PID)
-		failed <- fmt.Errorf("process %d %s", r.PID, describe(status, known))
+		failed <- fmt.Errorf("process %d %s%s%s", r.PID, describe(status, known), forked(inst), outlog.Last(inst))
 	}()
 	return failed, nil
 }
