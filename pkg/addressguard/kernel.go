@@ -31,6 +31,8 @@ type Kernel struct {
 	mu    sync.Mutex
 	until time.Duration
 	state map[netip.Addr]State
+	// open says that the gates are in the kernel; they close by themselves, which the next renewal finds out.
+	open bool
 }
 
 // BootTime is CLOCK_BOOTTIME.
@@ -55,19 +57,20 @@ func New(ctx context.Context) (*Kernel, error) {
 	if err := k.with(k.rules.put); err != nil {
 		return nil, fmt.Errorf("putting the address guard into nftables: %w", err)
 	}
-	managed, leased, err := k.read()
+	found, err := k.read()
 	if err != nil {
 		return nil, err
 	}
-	for ip := range managed {
+	k.open = found.open
+	for ip := range found.managed {
 		k.state[ip] = Silent
-		if leased[ip] {
+		if found.passes(ip) {
 			k.state[ip] = Leased
 		}
 	}
-	for ip := range leased {
-		if !managed[ip] {
-			if err := k.forget(ip, false); err != nil {
+	for ip := range found.silent {
+		if !found.managed[ip] {
+			if err := k.forget(ip); err != nil {
 				return nil, err
 			}
 		}
@@ -89,51 +92,59 @@ func (k *Kernel) State(ip netip.Addr) State {
 	return s
 }
 
-// Add implements Guard.
+// Add implements Guard. What this process knows of the address is not relied on: another process may have removed it.
 func (k *Kernel) Add(ip netip.Addr) error {
 	ip = ip.Unmap().WithZone("")
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.state[ip] == Leased && k.until > k.now() {
+	start, before := k.now(), k.state[ip]
+	leased := k.until-start >= minLease
+	k.state[ip] = Waiting // so that opening the gates does not silence it
+	opened, err := k.put(ip, leased)
+	if err != nil {
+		if k.state[ip] = before; before == Unmanaged {
+			delete(k.state, ip)
+		}
+		return fmt.Errorf("putting %s under guard: %w", ip, err)
+	}
+	if !leased {
 		return nil
 	}
-	if k.state[ip] == Leased {
-		// An element that is left of an earlier lease would make the new one a no-op. The other states have none.
-		if err := k.forget(ip, false); err != nil {
-			return err
-		}
+	k.state[ip] = Leased
+	if !opened {
+		return nil
 	}
-	put := func(c *nftables.Conn) error {
-		left := k.until - k.now()
-		for _, p := range k.rules.of(ip) {
-			if err := c.SetAddElements(p.managed, elements([]netip.Addr{ip}, 0)); err != nil {
+	return k.correct(start)
+}
+
+// put puts an address under guard, for which it makes the tables if they are not there, and opens the gates if they are to be and are not.
+func (k *Kernel) put(ip netip.Addr, leased bool) (opened bool, err error) {
+	transaction := func(c *nftables.Conn) error {
+		opened = leased && !k.open
+		for _, f := range k.rules.of(ip) {
+			// Deleting what is not there would fail, so it is added first.
+			err := errors.Join(c.SetAddElements(f.managed, elements(ip)),
+				c.SetAddElements(f.silent, elements(ip)), c.SetDeleteElements(f.silent, elements(ip)))
+			if err != nil {
 				return err
 			}
-			if left < minLease {
-				continue
-			}
-			if err := c.SetAddElements(p.leased, elements([]netip.Addr{ip}, left)); err != nil {
+		}
+		if opened {
+			if err := k.openGates(c); err != nil {
 				return err
 			}
 		}
 		return c.Flush()
 	}
-	start := k.now()
-	err := k.with(put)
+	err = k.with(transaction)
 	if errors.Is(err, unix.ENOENT) {
+		k.open = false
 		if err = k.with(k.rules.put); err == nil {
-			err = k.with(put)
+			err = k.with(transaction)
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("putting %s under guard: %w", ip, err)
-	}
-	k.state[ip] = Waiting
-	if k.until-start < minLease {
-		return nil
-	}
-	k.state[ip] = Leased
-	return k.correct(start)
+	k.open = k.open || opened && err == nil
+	return opened, err
 }
 
 // Remove implements Guard.
@@ -148,7 +159,7 @@ func (k *Kernel) Remove(ip netip.Addr) error {
 	if last {
 		err = k.removeTables()
 	} else {
-		err = k.forget(ip, true)
+		err = k.forget(ip)
 	}
 	if err != nil {
 		return err
@@ -176,6 +187,7 @@ func (k *Kernel) Resume(until time.Duration) error {
 			k.state[ip] = Waiting
 		}
 	}
+	k.open = false // opening them anew forgets who was silent
 	return k.renewAll(until)
 }
 
@@ -190,8 +202,8 @@ func (k *Kernel) renewAll(until time.Duration) error {
 	}
 	err := k.renew()
 	if errors.Is(err, unix.ENOENT) {
-		// The transaction deletes the leases that it replaces, so it fails as a whole if one has ended: a lease is never revived,
-		// however late a frozen process sends its renewal.
+		// The transaction deletes the elements that it replaces, so it fails as a whole if the lease has ended: it is never revived, however
+		// late a frozen process sends its renewal.
 		if err = k.sync(); err == nil {
 			err = k.renew()
 		}
@@ -253,66 +265,90 @@ func (k *Kernel) silence() error {
 		return nil
 	}
 	err := k.with(func(c *nftables.Conn) error {
-		for _, p := range []pair{k.rules.inet4, k.rules.inet6, k.rules.arp4} {
-			c.FlushSet(p.leased)
+		for _, gate := range k.rules.gates() {
+			c.FlushSet(gate)
 		}
 		return c.Flush()
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("silencing the addresses: %w", err)
 	}
+	k.open = false
 	return nil
 }
 
-// renew replaces the leases of all Leased addresses, and gives one to those that wait.
+// renew has the open gates close later, or opens them for all that is not silent.
 func (k *Kernel) renew() error {
-	var old, all []netip.Addr
-	for ip, s := range k.state {
-		if s == Leased {
-			old = append(old, ip)
-		}
-		if s != Silent {
-			all = append(all, ip)
-		}
-	}
-	if len(all) == 0 {
-		return nil
+	if !k.open {
+		return k.reopen()
 	}
 	return k.with(func(c *nftables.Conn) error {
-		if err := k.each(old, 0, c.SetDeleteElements); err != nil {
-			return err
-		}
-		if err := k.each(all, k.until-k.now(), c.SetAddElements); err != nil {
-			return err
+		for _, gate := range k.rules.gates() {
+			if err := c.SetDeleteElements(gate, gateElement(0)); err != nil {
+				return err
+			}
+			if err := c.SetAddElements(gate, gateElement(k.until-k.now())); err != nil {
+				return err
+			}
 		}
 		return c.Flush()
 	})
 }
 
-// each calls f for every leased set with its share of the addresses.
-func (k *Kernel) each(ips []netip.Addr, timeout time.Duration, f func(*nftables.Set, []nftables.SetElement) error) error {
-	for _, v4 := range []bool{true, false} {
-		var family []netip.Addr
-		for _, ip := range ips {
-			if ip.Is4() == v4 {
-				family = append(family, ip)
-			}
+func (k *Kernel) reopen() error {
+	for _, s := range k.state {
+		if s == Silent {
+			continue
 		}
-		for part := range slices.Chunk(family, chunk) {
-			for _, p := range k.rules.of(part[0]) {
-				if err := f(p.leased, elements(part, timeout)); err != nil {
+		err := k.with(func(c *nftables.Conn) error {
+			if err := k.openGates(c); err != nil {
+				return err
+			}
+			return c.Flush()
+		})
+		k.open = err == nil
+		return err
+	}
+	return nil // there is nothing to let pass
+}
+
+// openGates adds to a transaction what opens the gates until the end of the lease, and keeps silent what is.
+func (k *Kernel) openGates(c *nftables.Conn) error {
+	silent := map[bool][]netip.Addr{} // by whether they are IPv4
+	for ip, s := range k.state {
+		if s == Silent {
+			silent[ip.Is4()] = append(silent[ip.Is4()], ip)
+		}
+	}
+	for _, f := range k.rules.families() {
+		c.FlushSet(f.silent)
+	}
+	for _, ips := range silent {
+		for part := range slices.Chunk(ips, chunk) {
+			for _, f := range k.rules.of(part[0]) {
+				if err := c.SetAddElements(f.silent, elements(part...)); err != nil {
 					return err
 				}
 			}
 		}
 	}
+	for _, gate := range k.rules.gates() {
+		c.FlushSet(gate)
+		if err := c.SetAddElements(gate, gateElement(k.until-k.now())); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func elements(ips []netip.Addr, timeout time.Duration) []nftables.SetElement {
+func gateElement(timeout time.Duration) []nftables.SetElement {
+	return []nftables.SetElement{{Key: gateKey, Timeout: timeout}}
+}
+
+func elements(ips ...netip.Addr) []nftables.SetElement {
 	out := make([]nftables.SetElement, 0, len(ips))
 	for _, ip := range ips {
-		out = append(out, nftables.SetElement{Key: ip.AsSlice(), Timeout: timeout})
+		out = append(out, nftables.SetElement{Key: ip.AsSlice()})
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -18,21 +19,23 @@ func (k *Kernel) with(f func(*nftables.Conn) error) error {
 	return f(c)
 }
 
-// forget deletes an address from the leased sets, and from the managed ones too if all is set. It may be in none.
-func (k *Kernel) forget(ip netip.Addr, all bool) error {
-	var sets []*nftables.Set
-	for _, p := range k.rules.of(ip) {
-		if all {
-			sets = append(sets, p.managed)
-		}
-		sets = append(sets, p.leased)
+// forget deletes an address from all sets. It may be in none.
+func (k *Kernel) forget(ip netip.Addr) error {
+	var managed, silent []*nftables.Set
+	for _, f := range k.rules.of(ip) {
+		managed, silent = append(managed, f.managed), append(silent, f.silent)
 	}
-	// Usually it is in all of them; a transaction that fails costs the kernel much more time.
-	err := k.deleteFrom(ip, sets...)
+	all := slices.Concat(managed, silent)
+	// Usually it is in those of its state; a transaction that fails costs the kernel much more time.
+	guess := managed
+	if k.state[ip] == Silent && k.open {
+		guess = all
+	}
+	err := k.deleteFrom(ip, guess...)
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	for _, set := range sets {
+	for _, set := range all {
 		if err := k.deleteFrom(ip, set); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
@@ -43,7 +46,7 @@ func (k *Kernel) forget(ip netip.Addr, all bool) error {
 func (k *Kernel) deleteFrom(ip netip.Addr, sets ...*nftables.Set) error {
 	err := k.with(func(c *nftables.Conn) error {
 		for _, set := range sets {
-			if err := c.SetDeleteElements(set, elements([]netip.Addr{ip}, 0)); err != nil {
+			if err := c.SetDeleteElements(set, elements(ip)); err != nil {
 				return err
 			}
 		}
@@ -57,58 +60,67 @@ func (k *Kernel) deleteFrom(ip netip.Addr, sets ...*nftables.Set) error {
 
 // sync finds out which leases have ended.
 func (k *Kernel) sync() error {
-	_, leased, err := k.read()
+	found, err := k.read()
 	if err != nil {
 		return err
 	}
+	k.open = found.open
 	for ip, s := range k.state {
-		if s == Leased && !leased[ip] {
+		if s == Leased && !found.passes(ip) {
 			k.state[ip] = Silent
 		}
 	}
 	return nil
 }
 
-// read lists what is managed and what is leased in the kernel. An IPv4 address is leased only if its ARP is, too.
-func (k *Kernel) read() (managed, leased map[netip.Addr]bool, err error) {
-	managed, leased = map[netip.Addr]bool{}, map[netip.Addr]bool{}
-	arp := map[netip.Addr]bool{}
-	for _, part := range []struct {
-		set  *nftables.Set
-		into map[netip.Addr]bool
-	}{
-		{k.rules.inet4.managed, managed}, {k.rules.arp4.managed, managed}, {k.rules.inet6.managed, managed},
-		{k.rules.inet4.leased, leased}, {k.rules.inet6.leased, leased}, {k.rules.arp4.leased, arp},
-	} {
-		if err := k.readSet(part.set, part.into); err != nil {
-			return nil, nil, err
-		}
-	}
-	for ip := range leased {
-		if ip.Is4() && !arp[ip] {
-			delete(leased, ip)
-		}
-	}
-	return managed, leased, nil
+// contents are what the kernel has.
+type contents struct {
+	managed, silent map[netip.Addr]bool
+	// open says that both gates are.
+	open bool
 }
 
-func (k *Kernel) readSet(set *nftables.Set, into map[netip.Addr]bool) error {
-	return k.with(func(c *nftables.Conn) error {
-		elems, err := c.GetSetElements(set)
+func (c *contents) passes(ip netip.Addr) bool { return c.open && c.managed[ip] && !c.silent[ip] }
+
+// read lists what the kernel has. An IPv4 address is silent if its ARP is, too.
+func (k *Kernel) read() (*contents, error) {
+	found := &contents{managed: map[netip.Addr]bool{}, silent: map[netip.Addr]bool{}, open: true}
+	for _, f := range k.rules.families() {
+		for set, into := range map[*nftables.Set]map[netip.Addr]bool{f.managed: found.managed, f.silent: found.silent} {
+			elems, err := k.readSet(set)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range elems {
+				if ip, ok := netip.AddrFromSlice(e.Key); ok {
+					into[ip] = true
+				}
+			}
+		}
+	}
+	for _, gate := range k.rules.gates() {
+		elems, err := k.readSet(gate)
 		if err != nil {
-			// The library does not wrap what the kernel says. A table that is not there has no elements.
+			return nil, err
+		}
+		found.open = found.open && len(elems) > 0
+	}
+	return found, nil
+}
+
+// readSet returns the elements of a set. A table that is not there has none.
+func (k *Kernel) readSet(set *nftables.Set) (elems []nftables.SetElement, err error) {
+	err = k.with(func(c *nftables.Conn) error {
+		if elems, err = c.GetSetElements(set); err != nil {
+			// The library does not wrap what the kernel says.
 			if found, e := k.exists(c, set.Table); e == nil && !found {
 				return nil
 			}
 			return fmt.Errorf("reading the set %s of the address guard: %w", set.Name, err)
 		}
-		for _, e := range elems {
-			if ip, ok := netip.AddrFromSlice(e.Key); ok {
-				into[ip] = true
-			}
-		}
 		return nil
 	})
+	return elems, err
 }
 
 func (k *Kernel) exists(c *nftables.Conn, table *nftables.Table) (bool, error) {
@@ -130,16 +142,17 @@ func (k *Kernel) isLast(ip netip.Addr) (bool, error) {
 	if _, found := k.state[ip]; len(k.state) > 1 || len(k.state) == 1 && !found {
 		return false, nil
 	}
-	managed, _, err := k.read()
+	found, err := k.read()
 	if err != nil {
 		return false, err
 	}
-	delete(managed, ip)
-	return len(managed) == 0, nil
+	delete(found.managed, ip)
+	return len(found.managed) == 0, nil
 }
 
 // removeTables leaves nothing in the kernel.
 func (k *Kernel) removeTables() error {
+	k.open = false
 	for _, table := range []*nftables.Table{k.rules.inet, k.rules.arp} {
 		err := k.with(func(c *nftables.Conn) error { return k.rules.remove(c, table) })
 		if err != nil && !errors.Is(err, unix.ENOENT) {

@@ -2,6 +2,7 @@ package addressguard
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -27,17 +28,22 @@ const (
 // Hooks of the ARP family (linux/netfilter_arp.h).
 const arpIn, arpOut = 0, 1
 
-// ruleset is our tables, as they are put into the kernel. There is one managed and one leased set for each kind of key and each
-// table, since a set belongs to one table.
+// gateKey is the one key that a gate may have.
+var gateKey = binaryutil.NativeEndian.PutUint32(1)
+
+// ruleset is our tables, as they are put into the kernel. A managed address is silent unless its table's gate is open; an element of the gate
+// opens it, and goes away by itself when the lease ends. So a renewal touches two elements, however many addresses there are. What has once been
+// silent because a lease has ended stays so while others begin a new lease: it is in the silent set, too.
 type ruleset struct {
 	inet, arp *nftables.Table
-	// managed and leased, by table and size of the address.
-	inet4, inet6, arp4 pair
+	// managed and silent, by table and size of the address, since a set belongs to one table.
+	inet4, inet6, arp4 family
+	inetGate, arpGate  *nftables.Set
 }
 
-// pair is the two sets of one kind of address in one table.
-type pair struct {
-	managed, leased *nftables.Set
+// family is the two sets of one kind of address in one table, and the table's gate.
+type family struct {
+	managed, silent, gate *nftables.Set
 }
 
 func newRuleset() *ruleset {
@@ -45,52 +51,60 @@ func newRuleset() *ruleset {
 		inet: &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet},
 		arp:  &nftables.Table{Name: tableName, Family: nftables.TableFamilyARP},
 	}
-	r.inet4 = newPair(r.inet, "4", nftables.TypeIPAddr, 1)
-	r.inet6 = newPair(r.inet, "6", nftables.TypeIP6Addr, 3)
-	r.arp4 = newPair(r.arp, "4", nftables.TypeIPAddr, 5)
+	r.inetGate, r.arpGate = newGate(r.inet, 1), newGate(r.arp, 2)
+	r.inet4 = newFamily(r.inet, r.inetGate, "4", nftables.TypeIPAddr, 3)
+	r.inet6 = newFamily(r.inet, r.inetGate, "6", nftables.TypeIP6Addr, 5)
+	r.arp4 = newFamily(r.arp, r.arpGate, "4", nftables.TypeIPAddr, 7)
 	return r
 }
 
-func newPair(table *nftables.Table, suffix string, key nftables.SetDatatype, id uint32) pair {
-	return pair{
-		managed: &nftables.Set{Table: table, Name: "managed" + suffix, ID: id, KeyType: key, KeyByteOrder: binaryutil.BigEndian},
-		leased: &nftables.Set{
-			Table: table, Name: "leased" + suffix, ID: id + 1, KeyType: key, KeyByteOrder: binaryutil.BigEndian, HasTimeout: true,
-		},
-	}
+func newGate(table *nftables.Table, id uint32) *nftables.Set {
+	return &nftables.Set{Table: table, Name: "gate", ID: id, KeyType: nftables.TypeMark, HasTimeout: true}
 }
 
-// of returns the sets that an address belongs to.
-func (r *ruleset) of(ip netip.Addr) []pair {
-	if ip.Is4() {
-		return []pair{r.inet4, r.arp4}
+func newFamily(table *nftables.Table, gate *nftables.Set, suffix string, key nftables.SetDatatype, id uint32) family {
+	set := func(name string, id uint32) *nftables.Set {
+		return &nftables.Set{Table: table, Name: name + suffix, ID: id, KeyType: key, KeyByteOrder: binaryutil.BigEndian}
 	}
-	return []pair{r.inet6}
+	return family{managed: set("managed", id), silent: set("silent", id+1), gate: gate}
+}
+
+func (r *ruleset) families() []family { return []family{r.inet4, r.inet6, r.arp4} }
+
+func (r *ruleset) gates() []*nftables.Set { return []*nftables.Set{r.inetGate, r.arpGate} }
+
+// of returns the sets that an address belongs to.
+func (r *ruleset) of(ip netip.Addr) []family {
+	if ip.Is4() {
+		return []family{r.inet4, r.arp4}
+	}
+	return []family{r.inet6}
 }
 
 // put creates or renews everything in one transaction; sets keep their elements.
 func (r *ruleset) put(c *nftables.Conn) error {
 	c.AddTable(r.inet)
 	c.AddTable(r.arp)
-	for _, p := range []pair{r.inet4, r.inet6, r.arp4} {
-		if err := c.AddSet(p.managed, nil); err != nil {
-			return err
-		}
-		if err := c.AddSet(p.leased, nil); err != nil {
+	sets := r.gates()
+	for _, f := range r.families() {
+		sets = append(sets, f.managed, f.silent)
+	}
+	for _, set := range sets {
+		if err := c.AddSet(set, nil); err != nil {
 			return err
 		}
 	}
 	// Before connection tracking and address translation on the way in, after them on the way out: what is on the wire counts.
 	r.chain(c, r.inet, "in", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
-		r.inet4.drop(ipVersion(unix.NFPROTO_IPV4), network(ip4Destination, 4)),
-		r.inet6.drop(ipVersion(unix.NFPROTO_IPV6), network(ip6Destination, 16)),
-		r.inet6.drop(neighbour(ndSolicitation), transport(ndTarget, 16)))
+		r.inet4.drops(ipVersion(unix.NFPROTO_IPV4), network(ip4Destination, 4)),
+		r.inet6.drops(ipVersion(unix.NFPROTO_IPV6), network(ip6Destination, 16)),
+		r.inet6.drops(neighbour(ndSolicitation), transport(ndTarget, 16)))
 	r.chain(c, r.inet, "out", nftables.ChainHookPostrouting, nftables.ChainPriorityConntrackHelper,
-		r.inet4.drop(ipVersion(unix.NFPROTO_IPV4), network(ip4Source, 4)),
-		r.inet6.drop(ipVersion(unix.NFPROTO_IPV6), network(ip6Source, 16)),
-		r.inet6.drop(neighbour(ndAdvertisement), transport(ndTarget, 16)))
-	r.chain(c, r.arp, "in", nftables.ChainHookRef(arpIn), nftables.ChainPriorityFilter, r.arp4.drop(arpIsIPv4(), network(arpTarget, 4)))
-	r.chain(c, r.arp, "out", nftables.ChainHookRef(arpOut), nftables.ChainPriorityFilter, r.arp4.drop(arpIsIPv4(), network(arpSender, 4)))
+		r.inet4.drops(ipVersion(unix.NFPROTO_IPV4), network(ip4Source, 4)),
+		r.inet6.drops(ipVersion(unix.NFPROTO_IPV6), network(ip6Source, 16)),
+		r.inet6.drops(neighbour(ndAdvertisement), transport(ndTarget, 16)))
+	r.chain(c, r.arp, "in", nftables.ChainHookRef(arpIn), nftables.ChainPriorityFilter, r.arp4.drops(arpIsIPv4(), network(arpTarget, 4)))
+	r.chain(c, r.arp, "out", nftables.ChainHookRef(arpOut), nftables.ChainPriorityFilter, r.arp4.drops(arpIsIPv4(), network(arpSender, 4)))
 	return c.Flush()
 }
 
@@ -100,22 +114,25 @@ func (r *ruleset) remove(c *nftables.Conn, table *nftables.Table) error {
 }
 
 func (r *ruleset) chain(
-	c *nftables.Conn, table *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[]expr.Any,
+	c *nftables.Conn, table *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[][]expr.Any,
 ) {
 	chain := c.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority})
 	c.FlushChain(chain)
-	for _, exprs := range rules {
+	for _, exprs := range slices.Concat(rules...) {
 		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
 	}
 }
 
-// drop is the rule "if the address is managed and not leased, drop".
-func (p pair) drop(match, load []expr.Any) []expr.Any {
-	rule := append(append([]expr.Any{}, match...), load...)
-	return append(rule,
-		&expr.Lookup{SourceRegister: 1, SetName: p.managed.Name, SetID: p.managed.ID},
-		&expr.Lookup{SourceRegister: 1, SetName: p.leased.Name, SetID: p.leased.ID, Invert: true},
-		&expr.Verdict{Kind: expr.VerdictDrop})
+// drops are the rules "if the address is managed and the gate is closed, drop" and "if the address is silent, drop".
+func (f family) drops(match, load []expr.Any) [][]expr.Any {
+	in := func(set *nftables.Set, invert bool) expr.Any {
+		return &expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID, Invert: invert}
+	}
+	drop := &expr.Verdict{Kind: expr.VerdictDrop}
+	return [][]expr.Any{
+		slices.Concat(match, load, []expr.Any{in(f.managed, false), &expr.Immediate{Register: 1, Data: gateKey}, in(f.gate, true), drop}),
+		slices.Concat(match, load, []expr.Any{in(f.silent, false), drop}),
+	}
 }
 
 func network(offset, length uint32) []expr.Any {
