@@ -36,7 +36,11 @@ func TestBadPrograms(t *testing.T) {
 			app, inst := New(), instance(t, tc.parameters)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
+			began := time.Now()
 			err := app.Online(ctx, inst)
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("the end of the process was seen after %s", took)
+			}
 			if err == nil {
 				failed, watching := app.Watch(ctx, inst)
 				must(t, watching)

@@ -47,7 +47,10 @@ func Await(
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	exited := make(chan error, 1)
-	go func() { exited <- wait(ctx) }()
+	// A check of a process that has ended is of no use: it may hang, or be answered by somebody else.
+	checking, end := context.WithCancel(ctx)
+	defer end()
+	go func() { exited <- wait(ctx); end() }()
 	interval := settle
 	switch {
 	case check == nil:
@@ -60,7 +63,7 @@ func Await(
 	defer tick.Stop()
 	for {
 		if check != nil {
-			if last = run(ctx, check); last == nil {
+			if last = run(checking, check); last == nil && checking.Err() == nil {
 				return false, nil, nil
 			}
 		}
