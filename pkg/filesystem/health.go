@@ -20,6 +20,8 @@ type Place struct {
 	Major, Minor uint32
 	// ReadOnly says that the mount options ask for that.
 	ReadOnly bool
+	// Ours says whether the number still is the disk's; nil when it cannot become another's.
+	Ours func() bool
 }
 
 // ReadOnly reports whether the last word of mount options is ro.
@@ -101,14 +103,18 @@ func (p Place) TakeAway(ctx context.Context) error {
 
 func (p Place) takeAway() error {
 	// Several mounts may lie on top of each other after failed attempts.
+	taken := false
 	for range 16 {
 		all, err := FindMounts(p.Path)
 		if err != nil {
 			return err
 		}
 		ours := slices.ContainsFunc(all, func(m Mounted) bool { return m.Is(p.Major, p.Minor) })
-		if !ours {
-			return nil
+		switch {
+		case !ours && taken:
+			return nil // all mounts of a file system are shut down with it
+		case !ours:
+			return p.shutElsewhere()
 		}
 		m := all[len(all)-1]
 		if !m.Is(p.Major, p.Minor) {
@@ -121,6 +127,7 @@ func (p Place) takeAway() error {
 		if err := unix.Unmount(p.Path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("detaching %s: %w", p.Path, err)
 		}
+		taken = true
 	}
 	return fmt.Errorf("detaching %s: it is mounted again and again", p.Path)
 }

@@ -205,9 +205,13 @@ func mountOptions(builtIn, spec []string) (flags uintptr, data string) {
 	return flags, strings.Join(own, ",")
 }
 
-// Unmount detaches the mount if nobody uses it. Users that are about to end are waited for a moment.
+// Unmount detaches the mount if nobody uses it. Users that are about to end are waited for a moment. What is in the cache is written first:
+// where another mount namespace has kept a copy of the mount, it is not the last one, and would write nothing by itself.
 func Unmount(ctx context.Context, path string) error {
 	const patience = time.Second
+	if err := flush(path); err != nil {
+		return err
+	}
 	for begin := time.Now(); ; {
 		err := unix.Unmount(path, 0)
 		if err == nil || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
@@ -226,6 +230,22 @@ func Unmount(ctx context.Context, path string) error {
 	}
 }
 
+// flush writes what is cached of the file system that is mounted at the path; of none, nothing.
+func flush(path string) error {
+	if _, found, err := FindMount(path); err != nil || !found {
+		return err
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // one that is shut down has nothing left to be written, and may be unmounted
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Syncfs(fd); err != nil && !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("writing what is cached of %s: %w", path, err)
+	}
+	return nil
+}
+
 // ShutDown makes the file system refuse everything, and drop what has not reached the disk.
 func ShutDown(path string) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -233,6 +253,20 @@ func ShutDown(path string) error {
 		return fmt.Errorf("opening %s to shut it down: %w", path, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
+	return shutDownOpen(fd, path)
+}
+
+// shutDownFile is ShutDown by any file or directory of the file system.
+func shutDownFile(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening %s to shut it down: %w", path, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return shutDownOpen(fd, path)
+}
+
+func shutDownOpen(fd int, path string) error {
 	if err := unix.IoctlSetPointerInt(fd, shutdownCommand, shutdownNoFlush); err != nil && !errors.Is(err, unix.EIO) {
 		return fmt.Errorf("shutting the file system on %s down: %w", path, err)
 	}

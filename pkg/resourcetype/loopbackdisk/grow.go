@@ -25,7 +25,7 @@ func (t *Type) Maintain(ctx context.Context, inst *resourcetype.Instance) error 
 	if err != nil {
 		return err
 	}
-	place := r.place(p)
+	place := r.place(p, inst.RunDir)
 	if grows(p) && !place.ReadOnly {
 		if err := t.grow(ctx, inst, p, place); err != nil {
 			return fmt.Errorf("disk %s: %w", p.File, err)

@@ -62,11 +62,11 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 		return fmt.Errorf("disk %s: %w", p.File, err)
 	}
 	if err := inst.MayStart(); err != nil {
-		return errors.Join(fmt.Errorf("mounting %s: %w", p.File, err), r.place(p).TakeAway(ctx))
+		return errors.Join(fmt.Errorf("mounting %s: %w", p.File, err), r.place(p, inst.RunDir).TakeAway(ctx))
 	}
 	r.Online = true
 	if err := inst.Save(r); err != nil {
-		return errors.Join(err, r.place(p).TakeAway(ctx))
+		return errors.Join(err, r.place(p, inst.RunDir).TakeAway(ctx))
 	}
 	return nil
 }
@@ -123,11 +123,15 @@ func (t *Type) detached(inst *resourcetype.Instance) error {
 	if err != nil {
 		return fmt.Errorf("looking whether the disk is idle: %w", err)
 	}
-	err = lock(file)
-	if err != nil {
-		err = fmt.Errorf("disk %s: %w", p.File, err)
+	err = errors.Join(lock(file), file.Close())
+	if err == nil {
+		return nil
 	}
-	return errors.Join(err, file.Close())
+	err = fmt.Errorf("disk %s: %w", p.File, err)
+	if r, loaded := load(inst); loaded == nil {
+		err = r.place(p, inst.RunDir).Kept(err)
+	}
+	return err
 }
 
 // Terminate shuts the file system down, so that nothing more reaches the disk, and takes it from the name space. Processes that use
@@ -144,7 +148,7 @@ func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error
 	if err != nil {
 		return err
 	}
-	return r.place(p).TakeAway(ctx)
+	return r.place(p, inst.RunDir).TakeAway(ctx)
 }
 
 // LooksAlive says that the disk is mounted, takes writes by its own word, and is still reserved for this node.
@@ -164,7 +168,7 @@ func (t *Type) isMounted(inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	place := r.place(p)
+	place := r.place(p, inst.RunDir)
 	place.Path = p.MountPath
 	return place.Mounted()
 }
@@ -187,7 +191,7 @@ func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
 	if err != nil {
 		return err
 	}
-	err = r.place(p).Alive(ctx)
+	err = r.place(p, inst.RunDir).Alive(ctx)
 	if errors.Is(err, filesystem.ErrFull) {
 		return nil // Maintain tells
 	}

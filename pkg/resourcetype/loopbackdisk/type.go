@@ -91,9 +91,10 @@ func (t *Type) Device(inst *resourcetype.Instance) (string, error) {
 }
 
 // place is where the disk is, or was, mounted.
-func (r record) place(p *v1alpha1.LoopbackDisk) filesystem.Place {
+func (r record) place(p *v1alpha1.LoopbackDisk, runDir string) filesystem.Place {
 	return filesystem.Place{
 		Path: r.MountPath, Device: r.Loop, Major: loopMajor, Minor: uint32(max(loopNumber(r.Loop), 0)), ReadOnly: filesystem.ReadOnly(p.Options),
+		Ours: func() bool { return r.Loop != "" && backedBy(r.Loop, p.File, runDir) == nil },
 	}
 }
 
@@ -118,6 +119,9 @@ func (t *Type) Reserve(ctx context.Context, inst *resourcetype.Instance) (resour
 		return r.Result, inst.Save(r)
 	}
 	result, err := t.disks.Reserve(ctx, inst, []string{p.File}, earlier, idle(inst, p, true))
+	if errors.Is(err, holding.ErrBusy) {
+		err = r.place(p, inst.RunDir).Kept(err)
+	}
 	if err != nil {
 		return result, err
 	}
@@ -147,7 +151,7 @@ func (t *Type) ClearForeign(ctx context.Context, inst *resourcetype.Instance, ke
 
 // mounted reports whether the disk is mounted, well or ill.
 func (r record) mounted(p *v1alpha1.LoopbackDisk) bool {
-	place := r.place(p)
+	place := r.place(p, "")
 	m, _, err := filesystem.FindMount(place.Path)
 	return err == nil && m.Is(place.Major, place.Minor)
 }

@@ -14,7 +14,7 @@ func (t *Type) Maintain(ctx context.Context, inst *resourcetype.Instance) error 
 	if err != nil || !r.Online || r.MountPath == "" {
 		return err
 	}
-	place := r.place(p)
+	place := t.place(p, r)
 	if p.Resize == v1alpha1.ResizeGrow && !place.ReadOnly {
 		fs, err := filesystem.Of(p.FSType)
 		if err != nil {

@@ -174,6 +174,9 @@ func (t *Type) Offline(ctx context.Context, inst *resourcetype.Instance) error {
 		}
 	} else if r.Device != "" {
 		release, err := t.host.Claim(r.Device)
+		if errors.Is(err, holding.ErrBusy) {
+			err = t.place(p, r).Kept(err)
+		}
 		if err != nil {
 			return err
 		}
@@ -211,7 +214,7 @@ func (t *Type) Terminate(ctx context.Context, inst *resourcetype.Instance) error
 		return err
 	}
 	if r.MountPath != "" && r.Device != "" {
-		if err := r.place(p).TakeAway(ctx); err != nil {
+		if err := t.place(p, r).TakeAway(ctx); err != nil {
 			return err
 		}
 	}
@@ -240,7 +243,7 @@ func (t *Type) isMounted(inst *resourcetype.Instance) error {
 	if err != nil || p.MountPath == "" {
 		return err
 	}
-	place := r.place(p)
+	place := t.place(p, r)
 	place.Path = p.MountPath
 	return place.Mounted()
 }
@@ -262,7 +265,7 @@ func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
 	if p.MountPath == "" {
 		return readable(ctx, r.Device)
 	}
-	err = r.place(p).Alive(ctx)
+	err = t.place(p, r).Alive(ctx)
 	if errors.Is(err, filesystem.ErrFull) {
 		return nil // Maintain tells
 	}

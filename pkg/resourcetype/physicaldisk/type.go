@@ -126,8 +126,14 @@ func load(inst *resourcetype.Instance) (*v1alpha1.PhysicalDisk, record, error) {
 func (r record) earlier() holding.Earlier { return holding.Earlier{Epoch: r.Epoch, Result: r.Result} }
 
 // place is where the device is, or was, mounted.
-func (r record) place(p *v1alpha1.PhysicalDisk) filesystem.Place {
-	return filesystem.Place{Path: r.MountPath, Device: r.Device, Major: r.Major, Minor: r.Minor, ReadOnly: filesystem.ReadOnly(p.Options)}
+func (t *Type) place(p *v1alpha1.PhysicalDisk, r record) filesystem.Place {
+	return filesystem.Place{
+		Path: r.MountPath, Device: r.Device, Major: r.Major, Minor: r.Minor, ReadOnly: filesystem.ReadOnly(p.Options),
+		Ours: func() bool {
+			major, minor, err := t.host.Number(r.Device)
+			return err == nil && major == r.Major && minor == r.Minor
+		},
+	}
 }
 
 // Device implements resourcetype.Reserver.
