@@ -28,6 +28,8 @@ const (
 	// ResourceReasonNameInUse surfaces when another resource of the cluster, or the cluster itself, has the network name, or another name of the
 	// namespace the Service.
 	ResourceReasonNameInUse = "NameInUse"
+	// ResourceReasonLeftGroup surfaces in the status of a resource that was moved to another group, when the old one has let go of it.
+	ResourceReasonLeftGroup = "LeftGroup"
 	// ResourceReasonDiskInUse surfaces when another group has the disk.
 	ResourceReasonDiskInUse = "DiskInUse"
 	// ResourceReasonUnknownNode surfaces when a possible owner is not a node of the cluster.

@@ -276,6 +276,11 @@ type ResourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Node string `json:"node,omitempty"`
+	// groupName is the group for which the owner has the resource, or had it last. While it is another one than spec.groupName, the
+	// resource is on its way: the new group waits until the old one has let go of it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	GroupName string `json:"groupName,omitempty"`
 	// epoch of the ownership that the status is about; it never falls (S5).
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -9,6 +9,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/model"
+	"github.com/quorate/quorate/pkg/snapshot"
 )
 
 // Host plays the agent of one node: it does at once what is asked of it.
@@ -166,11 +168,26 @@ func (h *Host) start(g *v1alpha1.ResourceGroup, entry *v1alpha1.AgentGroup, a *v
 	return true
 }
 
-// writeResources reports the state of the group's resources.
+// writeResources reports the state of the group's resources, and that it has let go of those that were moved away.
 func (h *Host) writeResources(g *v1alpha1.ResourceGroup, epoch int64, state v1alpha1.ResourceState) bool {
 	w := h.world
 	wrote := false
+	for _, to := range w.Groups() {
+		for _, r := range w.Resources(to.Name) {
+			if snapshot.HeldByOther(&r) && r.Status.GroupName == g.Name && r.Status.Node == h.Node && r.Status.Epoch <= epoch {
+				before := r.DeepCopy()
+				r.Status.State = v1alpha1.ResourceOffline
+				if err := w.Env.Admin.Status().Patch(w.T.Context(), &r, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+					w.T.Fatal(err)
+				}
+				wrote = true
+			}
+		}
+	}
 	for _, r := range w.Resources(g.Name) {
+		if !snapshot.Arrived(&r, model.Epoch(epoch)) {
+			continue
+		}
 		want := state
 		if r.DeletionTimestamp != nil || r.Spec.DesiredState == v1alpha1.DesiredOffline {
 			want = v1alpha1.ResourceOffline
@@ -178,11 +195,11 @@ func (h *Host) writeResources(g *v1alpha1.ResourceGroup, epoch int64, state v1al
 		if h.Broken[r.Name] && want == v1alpha1.ResourceOnline {
 			want = v1alpha1.ResourceFailed
 		}
-		if r.Status.Epoch > epoch || r.Status.Epoch == epoch && r.Status.State == want && r.Status.Node == h.Node {
+		if r.Status.Epoch > epoch || r.Status.Epoch == epoch && r.Status.State == want && r.Status.Node == h.Node && r.Status.GroupName == g.Name {
 			continue
 		}
 		before := r.DeepCopy()
-		r.Status.State, r.Status.Node, r.Status.Epoch = want, h.Node, epoch
+		r.Status.State, r.Status.Node, r.Status.GroupName, r.Status.Epoch = want, h.Node, g.Name, epoch
 		if err := w.Env.Admin.Status().Patch(w.T.Context(), &r, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			w.T.Fatal(err)
 		}

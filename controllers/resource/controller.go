@@ -114,6 +114,9 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 	if res, err = r.clearForeign(ctx, at, res); err != nil {
 		return 0, err
 	}
+	if res, err = r.letGo(ctx, at, res); err != nil {
+		return 0, err
+	}
 	res, wait, err := r.disown(ctx, at, res, group)
 	if err != nil {
 		return 0, err

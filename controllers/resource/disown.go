@@ -25,7 +25,7 @@ const (
 // writes at that epoch too and wins: the node is empty, and a write of the owner that comes first makes this one lose its
 // resourceVersion.
 func (r *Reconciler) disown(ctx context.Context, at *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) (*v1alpha1.Resource, time.Duration, error) {
-	if group == nil || snapshot.Balanced(group) || !orphaned(at, res) {
+	if group == nil || snapshot.Balanced(group) || snapshot.Moving(res) || !orphaned(at, res) {
 		return res, 0, nil
 	}
 	a := snapshot.Assignment(group.Status.Assignment)

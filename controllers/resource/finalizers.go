@@ -36,6 +36,9 @@ func (r *Reconciler) writeFinalizer(ctx context.Context, at *round, res *v1alpha
 
 // offline says that nothing of the resource is left on any node that could take it offline.
 func offline(at *round, res *v1alpha1.Resource, group *v1alpha1.ResourceGroup) bool {
+	if snapshot.HeldByOther(res) {
+		return false // its old group still may have it
+	}
 	if snapshot.Balanced(group) {
 		return offlineEverywhere(at, res, group)
 	}

@@ -124,6 +124,9 @@ type Group struct {
 	Members []GroupMember
 	// EpochFloor is the highest epoch ever known for the group apart from its assignment and its reports (rule O7).
 	EpochFloor Epoch
+	// EpochElsewhere is the highest epoch at which other groups had resources that were moved to this one and that it has not had itself:
+	// its own must be above that (rule O7). EpochFloor is at least as high.
+	EpochElsewhere Epoch
 	// DrainedFrom is the node that the group left when it came to its present owner because that node was drained; empty when it
 	// came for another reason. FailbackOnResume of that node speaks of the group.
 	DrainedFrom string

@@ -91,6 +91,9 @@ func desiredOf(g *v1alpha1.ResourceGroup, a *v1alpha1.Assignment, s *surrounding
 		})
 	}
 	for _, r := range s.resources {
+		if !snapshot.Arrived(r, d.Epoch) {
+			continue // this node says nothing of it either, or its old group would count as having let go
+		}
 		resource, err := resourceOf(r, s)
 		if err != nil {
 			return d, err

@@ -56,7 +56,7 @@ func (a *agent) journalReport(before map[string]v1alpha1.ResourceStatus) *autono
 			if applied, known := a.keeper.appliedTo(report.Group.UID); known && applied.generations[resource.UID] != 0 {
 				generation = applied.generations[resource.UID]
 			}
-			status := resourceStatus(resource, a.opts.Node, epoch, generation, a.wall, &said)
+			status := resourceStatus(resource, report.Group.Name, a.opts.Node, epoch, generation, a.wall, &said)
 			before[resource.UID] = status
 			r.Resources = append(r.Resources, autonomy.ResourceReport{UID: resource.UID, Status: status})
 		}

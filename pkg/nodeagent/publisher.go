@@ -109,6 +109,11 @@ func (p *publisher) observed(r monitor.GroupReport) {
 			p.resources.AddAfter(key, settleDelay)
 		}
 	}
+	for _, resource := range before.Resources {
+		if !contains(r, resource.UID, func(int) bool { return true }) {
+			p.resources.Add(client.ObjectKey{Namespace: r.Group.Namespace, Name: resource.Name}) // nothing of it is here any more
+		}
+	}
 	p.mu.Unlock()
 	p.kick()
 }
@@ -140,6 +145,7 @@ func (p *publisher) everything() {
 	}
 	p.mu.Unlock()
 	p.kick()
+	p.moved()
 }
 
 func (p *publisher) groupReports() []monitor.GroupReport {
@@ -295,6 +301,10 @@ func (p *publisher) writeResource(ctx context.Context, key client.ObjectKey) err
 		p.mu.Unlock()
 		return nil
 	}
+	if gone := p.letGo(object); gone != nil {
+		shown := p.shown(object, false)
+		return p.writeIfChanged(ctx, object, key, &shown, *gone, false)
+	}
 	if !found {
 		return nil
 	}
@@ -316,7 +326,7 @@ func (p *publisher) writeResource(ctx context.Context, key client.ObjectKey) err
 		if epoch == 0 {
 			return nil
 		}
-		status := resourceStatus(&report.Resources[i], p.nodeName, epoch, p.specOf(uid, object, &shown), p.wall, before)
+		status := resourceStatus(&report.Resources[i], report.Group.Name, p.nodeName, epoch, p.specOf(uid, object, &shown), p.wall, before)
 		return p.writeIfChanged(ctx, object, key, before, status, shared)
 	}
 	return nil

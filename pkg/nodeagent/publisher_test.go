@@ -89,7 +89,7 @@ func TestPublisher(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := v1alpha1.ResourceStatus{
-		ObservedGeneration: 4, State: v1alpha1.ResourceOnline, Node: "node-a", Epoch: 5, Conditions: disk.Status.Conditions,
+		ObservedGeneration: 4, State: v1alpha1.ResourceOnline, Node: "node-a", GroupName: "shop", Epoch: 5, Conditions: disk.Status.Conditions,
 		LastTransitionTime: &metav1.MicroTime{Time: p.wall.Add(time.Second)},
 	}
 	if diff := cmp.Diff(want, resource.Status); diff != "" {

@@ -190,10 +190,10 @@ func disksOf(o *observed) []v1alpha1.AgentDisk {
 
 // resourceStatus computes the status of a resource that this node owns at the epoch. before is what the API shows.
 func resourceStatus(
-	r *lifecycle.ResourceReport, node string, epoch model.Epoch, generation int64, wall time.Time, before *v1alpha1.ResourceStatus,
+	r *lifecycle.ResourceReport, group, node string, epoch model.Epoch, generation int64, wall time.Time, before *v1alpha1.ResourceStatus,
 ) v1alpha1.ResourceStatus {
 	s := v1alpha1.ResourceStatus{
-		ObservedGeneration: generation, State: v1alpha1.ResourceState(r.State), Node: node, Epoch: int64(epoch),
+		ObservedGeneration: generation, State: v1alpha1.ResourceState(r.State), Node: node, GroupName: group, Epoch: int64(epoch),
 		Reason: string(r.Reason), Message: cut(r.Message, maxProblemText), Restarts: int32(r.Restarts),
 	}
 	same := before.Node == node && before.Epoch == s.Epoch

@@ -123,18 +123,18 @@ func TestAgentStatus(t *testing.T) {
 func TestResourceStatus(t *testing.T) {
 	wall := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	r := &lifecycle.ResourceReport{UID: "r1", Name: "disk", State: model.ResourceOnline, Restarts: 1, Since: time.Minute, OnlineSince: time.Minute}
-	first := resourceStatus(r, "node-a", 5, 2, wall, &v1alpha1.ResourceStatus{})
+	first := resourceStatus(r, "web", "node-a", 5, 2, wall, &v1alpha1.ResourceStatus{})
 	want := v1alpha1.ResourceStatus{
-		ObservedGeneration: 2, State: v1alpha1.ResourceOnline, Node: "node-a", Epoch: 5, Restarts: 1,
+		ObservedGeneration: 2, State: v1alpha1.ResourceOnline, Node: "node-a", GroupName: "web", Epoch: 5, Restarts: 1,
 		LastTransitionTime: &metav1.MicroTime{Time: wall.Add(time.Minute)}, OnlineSince: &metav1.MicroTime{Time: wall.Add(time.Minute)},
 	}
 	if diff := cmp.Diff(want, first); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(first, resourceStatus(r, "node-a", 5, 2, wall.Add(900*time.Millisecond), &first)); diff != "" {
+	if diff := cmp.Diff(first, resourceStatus(r, "web", "node-a", 5, 2, wall.Add(900*time.Millisecond), &first)); diff != "" {
 		t.Errorf("after a restart of the agent (-want +got):\n%s", diff)
 	}
-	if next := resourceStatus(r, "node-a", 6, 2, wall.Add(900*time.Millisecond), &first); next.LastTransitionTime.Equal(first.LastTransitionTime) {
+	if next := resourceStatus(r, "web", "node-a", 6, 2, wall.Add(900*time.Millisecond), &first); next.LastTransitionTime.Equal(first.LastTransitionTime) {
 		t.Error("at another epoch the time of the old one stayed")
 	}
 }

@@ -27,10 +27,14 @@ func (p *planner) unknownRunner(g *groupState) *model.OwnerReport {
 	return best
 }
 
-// staleOwner says that the owner found an epoch above its own, on a disk or in its memory: it cannot go on with its own (O20).
+// staleOwner says that the owner found an epoch above its own, on a disk or in its memory: it cannot go on with its own (O20). So it is
+// with a group that has got a resource which another group had at a higher epoch (O7).
 func (p *planner) staleOwner(g *groupState) bool {
 	if g.owner < 0 || !p.ownerLives(g) {
 		return false
+	}
+	if g.EpochElsewhere >= g.Assignment.Epoch {
+		return true // an equal epoch is not above the other group's
 	}
 	for i := range g.Reports {
 		r := &g.Reports[i]
@@ -48,7 +52,11 @@ func (p *planner) adoptStep() {
 		g := &p.groups[i]
 		r := p.unknownRunner(g)
 		if r == nil {
-			p.raiseEpoch(g, fmt.Sprintf("%s found an epoch above %d", g.Assignment.Node, g.Assignment.Epoch))
+			why := fmt.Sprintf("%s found an epoch above %d", g.Assignment.Node, g.Assignment.Epoch)
+			if g.EpochElsewhere >= g.Assignment.Epoch {
+				why = fmt.Sprintf("a resource that was moved here had epoch %d in its old group", g.EpochElsewhere)
+			}
+			p.raiseEpoch(g, why)
 			continue
 		}
 		node, known := p.byID[r.ID]

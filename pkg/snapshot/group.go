@@ -46,6 +46,7 @@ func groupOf(g *v1alpha1.ResourceGroup, resources []*v1alpha1.Resource, reports 
 		Assignment:          Assignment(status.Assignment),
 		Members:             MembersNow(g, resources, reports, facts.view),
 		EpochFloor:          epochFloor(status, resources),
+		EpochElsewhere:      epochElsewhere(resources),
 		DrainedFrom:         drainedFrom(status),
 		Reports:             reports,
 		Move:                MoveRequest(g),
@@ -80,6 +81,17 @@ func epochFloor(status *v1alpha1.ResourceGroupStatus, resources []*v1alpha1.Reso
 		}
 	}
 	return floor
+}
+
+// epochElsewhere is the highest epoch at which other groups had resources that were moved to this one.
+func epochElsewhere(resources []*v1alpha1.Resource) model.Epoch {
+	var highest model.Epoch
+	for _, r := range resources {
+		if Moving(r) {
+			highest = max(highest, epoch(r.Status.Epoch))
+		}
+	}
+	return highest
 }
 
 // drainedFrom is the node that the group left for its present owner because it was drained.

@@ -35,7 +35,7 @@ func resourceState(r *v1alpha1.Resource, a model.Assignment, reports []model.Own
 		return model.ResourceOffline
 	case !lives(a, view):
 		return model.ResourceOffline // its reports are of a life that has ended
-	case r.Status.Epoch == int64(a.Epoch) && r.Status.Node == a.Node && reported != "":
+	case r.Status.Epoch == int64(a.Epoch) && r.Status.Node == a.Node && reported != "" && !Moving(r):
 		return reported
 	case r.Spec.DesiredState == v1alpha1.DesiredOffline:
 		return model.ResourceOffline

@@ -33,13 +33,24 @@ func (s *scope) sibling(r *v1alpha1.Resource, name string) *v1alpha1.Resource {
 	return nil
 }
 
+// elsewhere tells of a resource of the name in another group: resources that depend on each other are moved together.
+func (s *scope) elsewhere(r *v1alpha1.Resource, name string) string {
+	for _, other := range s.Resources {
+		if other.Namespace == r.Namespace && other.Name == name && other.Spec.GroupName != r.Spec.GroupName {
+			return fmt.Sprintf(": it belongs to group %s, and what depends on each other is in one group; set spec.groupName of both to the same one",
+				other.Spec.GroupName)
+		}
+	}
+	return ""
+}
+
 func missingDependencies(s *scope) []Finding {
 	return s.eachResource(func(r *v1alpha1.Resource) (Finding, bool) {
 		names, fields := dependencies(r)
 		for i, name := range names {
 			if s.sibling(r, name) == nil {
 				return aboutResource(r, fields[i], v1alpha1.ResourceReasonMissingDependency,
-					fmt.Sprintf("group %s has no Resource %q", r.Spec.GroupName, name)), true
+					fmt.Sprintf("group %s has no Resource %q", r.Spec.GroupName, name)+s.elsewhere(r, name)), true
 			}
 		}
 		return Finding{}, false

@@ -178,6 +178,7 @@ func (w *World) setResource(g *v1alpha1.ResourceGroup, i int, state v1alpha1.Res
 		}
 	} else {
 		c.Status.State, c.Status.Node, c.Status.Epoch, c.Status.LastTransitionTime = state, h.name, epoch, now
+		c.Status.GroupName = g.Name
 	}
 	w.objects.Resources[i] = &c
 }

@@ -2242,6 +2242,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: foreignReservation
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.ForeignClearing
+    - name: groupName
+      type:
+        scalar: string
     - name: lastTransitionTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime

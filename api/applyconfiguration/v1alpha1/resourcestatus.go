@@ -21,6 +21,9 @@ type ResourceStatusApplyConfiguration struct {
 	State *apiv1alpha1.ResourceState `json:"state,omitempty"`
 	// node is the name of the owner that reports; empty in a group of mode LoadBalanced.
 	Node *string `json:"node,omitempty"`
+	// groupName is the group for which the owner has the resource, or had it last. While it is another one than spec.groupName, the
+	// resource is on its way: the new group waits until the old one has let go of it.
+	GroupName *string `json:"groupName,omitempty"`
 	// epoch of the ownership that the status is about; it never falls (S5).
 	Epoch *int64 `json:"epoch,omitempty"`
 	// reason of the state, a CamelCase word.
@@ -69,6 +72,14 @@ func (b *ResourceStatusApplyConfiguration) WithState(value apiv1alpha1.ResourceS
 // If called multiple times, the Node field is set to the value of the last call.
 func (b *ResourceStatusApplyConfiguration) WithNode(value string) *ResourceStatusApplyConfiguration {
 	b.Node = &value
+	return b
+}
+
+// WithGroupName sets the GroupName field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the GroupName field is set to the value of the last call.
+func (b *ResourceStatusApplyConfiguration) WithGroupName(value string) *ResourceStatusApplyConfiguration {
+	b.GroupName = &value
 	return b
 }
 

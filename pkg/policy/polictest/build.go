@@ -191,6 +191,11 @@ func setGroupNumber(g *model.Group, k, v string) (err error) {
 		g.FailoverPeriod, err = time.ParseDuration(v)
 	case "retry":
 		g.RetryPeriod, err = time.ParseDuration(v)
+	case "elsewhere": // the epoch at which a resource of it was in another group
+		var n int
+		n, err = strconv.Atoi(v)
+		g.EpochElsewhere = model.Epoch(n)
+		g.EpochFloor = max(g.EpochFloor, g.EpochElsewhere)
 	case "floor":
 		var n int
 		n, err = strconv.Atoi(v)
