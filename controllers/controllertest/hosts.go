@@ -171,19 +171,7 @@ func (h *Host) start(g *v1alpha1.ResourceGroup, entry *v1alpha1.AgentGroup, a *v
 // writeResources reports the state of the group's resources, and that it has let go of those that were moved away.
 func (h *Host) writeResources(g *v1alpha1.ResourceGroup, epoch int64, state v1alpha1.ResourceState) bool {
 	w := h.world
-	wrote := false
-	for _, to := range w.Groups() {
-		for _, r := range w.Resources(to.Name) {
-			if snapshot.HeldByOther(&r) && r.Status.GroupName == g.Name && r.Status.Node == h.Node && r.Status.Epoch <= epoch {
-				before := r.DeepCopy()
-				r.Status.State = v1alpha1.ResourceOffline
-				if err := w.Env.Admin.Status().Patch(w.T.Context(), &r, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-					w.T.Fatal(err)
-				}
-				wrote = true
-			}
-		}
-	}
+	wrote := h.letGo(g, epoch)
 	for _, r := range w.Resources(g.Name) {
 		if !snapshot.Arrived(&r, model.Epoch(epoch)) {
 			continue
@@ -204,6 +192,26 @@ func (h *Host) writeResources(g *v1alpha1.ResourceGroup, epoch int64, state v1al
 			w.T.Fatal(err)
 		}
 		wrote = true
+	}
+	return wrote
+}
+
+// letGo says of resources that were moved to other groups that they are offline here.
+func (h *Host) letGo(g *v1alpha1.ResourceGroup, epoch int64) bool {
+	w := h.world
+	wrote := false
+	for _, to := range w.Groups() {
+		for _, r := range w.Resources(to.Name) {
+			if !snapshot.HeldByOther(&r) || r.Status.GroupName != g.Name || r.Status.Node != h.Node || r.Status.Epoch > epoch {
+				continue
+			}
+			before := r.DeepCopy()
+			r.Status.State = v1alpha1.ResourceOffline
+			if err := w.Env.Admin.Status().Patch(w.T.Context(), &r, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+				w.T.Fatal(err)
+			}
+			wrote = true
+		}
 	}
 	return wrote
 }

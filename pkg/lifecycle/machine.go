@@ -232,9 +232,7 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 	case Unhealthy:
 		m.unhealthy(in)
 	case Noted:
-		if r := m.find(in.UID); r != nil && r.watch != 0 && r.watch == in.Serial {
-			r.note = in.Message
-		}
+		m.noted(in)
 	case Simulate:
 		if r := m.find(in.UID); r != nil {
 			m.unhealthy(Unhealthy{UID: in.UID, Serial: r.watch, Reason: ReasonSimulated, Message: in.Message})
@@ -247,6 +245,13 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 	}
 	m.settle()
 	return m.actions
+}
+
+// noted keeps what the health checks have to tell, as long as they are the present ones.
+func (m *Machine) noted(in Noted) {
+	if r := m.find(in.UID); r != nil && r.watch != 0 && r.watch == in.Serial {
+		r.note = in.Message
+	}
 }
 
 // Busy says that something is being done about the resource: it is being started, stopped or adopted.
