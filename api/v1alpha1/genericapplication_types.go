@@ -64,14 +64,14 @@ type EnvVar struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Value string `json:"value,omitempty"`
-	// valueFrom is where the value comes from. Behaviour comes later.
+	// valueFrom is where the value comes from. It is read before it is needed, and what is changed there counts at the next start.
 	// +optional
 	ValueFrom *EnvVarSource `json:"valueFrom,omitempty"`
 }
 
 // EnvVarSource is where a variable's value comes from.
 type EnvVarSource struct {
-	// secretKeyRef is a key of a Secret.
+	// secretKeyRef is a key of a Secret of the resource's namespace. Agents can read it only if a Role there lets them get it by its name.
 	// +required
 	SecretKeyRef SecretKeyReference `json:"secretKeyRef"`
 }

@@ -78,6 +78,8 @@ const (
 	ProblemFencing = "FencingNotUsable"
 	// ProblemNameKey: the Secret that signs the registrations of a network name cannot be read, or is no TSIG key.
 	ProblemNameKey = "NameKeyNotUsable"
+	// ProblemSecret: a Secret that variables come from cannot be read, or does not have what they want.
+	ProblemSecret = "SecretNotUsable"
 	// ProblemNameNotRegistered: a network name that is online on the node is not in DNS as it should be.
 	ProblemNameNotRegistered = "NameNotRegistered"
 	// ProblemNameNotRemoved: a network name that is offline is still in DNS.

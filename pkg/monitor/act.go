@@ -140,10 +140,7 @@ func (g *group) call(ctx context.Context, t resourcetype.Type, a lifecycle.Actio
 	case lifecycle.OpReserve:
 		return g.reserve(ctx, t, inst, result)
 	case lifecycle.OpOnline:
-		if err := inst.MayStart(); err != nil {
-			return err
-		}
-		return t.Online(ctx, inst)
+		return g.online(ctx, t, inst)
 	case lifecycle.OpOffline:
 		return t.Offline(ctx, inst)
 	case lifecycle.OpTerminate:
@@ -157,6 +154,18 @@ func (g *group) call(ctx context.Context, t resourcetype.Type, a lifecycle.Actio
 	case lifecycle.OpCancel, lifecycle.OpWatch, lifecycle.OpUnwatch:
 	}
 	return nil
+}
+
+func (g *group) online(ctx context.Context, t resourcetype.Type, inst *resourcetype.Instance) (err error) {
+	if variables := g.monitor.opts.Variables; variables != nil {
+		if inst.Variables, err = variables(ctx, inst.Resource.Namespace, inst.Spec); err != nil {
+			return err
+		}
+	}
+	if err := inst.MayStart(); err != nil {
+		return err
+	}
+	return t.Online(ctx, inst)
 }
 
 func (g *group) reserve(ctx context.Context, t resourcetype.Type, inst *resourcetype.Instance, result *lifecycle.Result) error {

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -29,6 +30,9 @@ type Options struct {
 	// *resourcetype.NetworkLostError; nil when it is as well here, or when it is not known. It must be fast and safe for concurrent use.
 	// Nil means that nothing is known.
 	Isolated func(network string, group resourcetype.Identity) error
+	// Variables are the values of the variables of a spec (a v1alpha1.ResourceSpec as JSON) that come from Secrets of the namespace, for
+	// Online. Nil means that there are none.
+	Variables func(ctx context.Context, namespace string, spec json.RawMessage) (map[string]string, error)
 	// OnChange is called with each changed report, in order for each group. It must not block and not call the Monitor.
 	OnChange func(GroupReport)
 	// Identity of this node in this life.

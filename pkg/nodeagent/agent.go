@@ -70,7 +70,7 @@ type agent struct {
 	links       *links
 	powerFencer *powerFencer
 	clearer     *clearer
-	nameKeys    *nameKeys
+	vault       *vault
 	stuck       *stuckWatch
 	problems    *problems
 	api         *api
@@ -217,7 +217,7 @@ func (a *agent) serve(ctx context.Context, now func() time.Duration, loops *sync
 		a.copier(store).run, a.journal.run, a.links.run,
 		(&clientWatch{log: a.log, settings: a.enrolment.current, tell: a.core.setServes}).run,
 		a.keeper.run, a.publisher.run, a.reporter.run, a.surveyor.run, a.reach.run, a.api.run, a.noteLocally, a.watchHeartbeats, a.serveSocket,
-		a.keeper.fencer, a.powerFencer.run, a.clearer.run, a.nameKeys.run,
+		a.keeper.fencer, a.powerFencer.run, a.clearer.run, a.vault.run,
 		(&guardianKeeper{
 			log: a.log, runDir: a.opts.RunDir, cgroupRoot: a.opts.CgroupRoot, sysRqTrigger: a.opts.SysRqTrigger,
 			containerd: a.opts.ContainerdSocket, settings: a.enrolment.current, problems: a.problems, guards: a.guards,
@@ -258,7 +258,7 @@ func (a *agent) furnish(ctx context.Context, now func() time.Duration, store *ru
 		return err
 	}
 	options := monitor.Options{
-		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.opts.ContainerdSocket, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, Isolated: a.reach.isolated, OnChange: a.reported, NodeName: a.opts.Node,
+		Types: a.types, Hosts: monitorHosts(a.opts.RunDir, a.opts.CgroupRoot, a.opts.ContainerdSocket, a.log.WithName("monitor")), Store: store, Now: now, MayAct: a.keeper.mayAct, Variables: a.vault.variables, Isolated: a.reach.isolated, OnChange: a.reported, NodeName: a.opts.Node,
 		Cluster: a.opts.Cluster, BootID: a.bootID, CgroupRoot: a.opts.CgroupRoot, RunDir: a.opts.RunDir, Log: a.log.WithName("monitor"),
 	}
 	if s := a.enrolment.current(); s != nil {

@@ -38,9 +38,9 @@ func TestNameKeys(t *testing.T) {
 		return c.Get(ctx, key, obj, opts...)
 	}})
 	w := &world{cached: b.api, direct: direct}
-	path := filepath.Join(t.TempDir(), nameKeysFile)
-	fresh := func() *nameKeys {
-		k := &nameKeys{log: testr.New(t), cluster: "prod", world: func() *world { return w }, path: path, problems: newProblems(func() {})}
+	path := filepath.Join(t.TempDir(), secretsFile)
+	fresh := func() *vault {
+		k := &vault{log: testr.New(t), cluster: "prod", world: func() *world { return w }, settings: func() *Settings { return nil }, path: path, problems: newProblems(func() {})}
 		k.load()
 		return k
 	}
@@ -55,7 +55,7 @@ func TestNameKeys(t *testing.T) {
 	if list := k.problems.list(); len(list) != 1 || list[0].Reason != v1alpha1.ProblemNameKey || list[0].Object != "shop/tsig" || !strings.Contains(list[0].Message, "agents need a Role") {
 		t.Errorf("problems: %+v", list)
 	}
-	for _, k := range []*nameKeys{k, fresh()} {
+	for _, k := range []*vault{k, fresh()} {
 		if data, err := k.of(t.Context(), "shop", "tsig"); err != nil || string(data["secret"]) != "c2VjcmV0" {
 			t.Errorf("without the API server: %v, %v", data, err)
 		}

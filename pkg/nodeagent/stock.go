@@ -49,7 +49,7 @@ func (s stock) list() []v1alpha1.AgentImage {
 	return list
 }
 
-// owners are the possible owners of the groups of resources; nil means every node.
+// ownersOf are the possible owners of the groups of resources; nil means every node.
 func ownersOf(resources []*v1alpha1.Resource) map[model.GroupKey][]string {
 	byGroup := map[model.GroupKey][]*v1alpha1.Resource{}
 	for _, r := range resources {
@@ -65,5 +65,10 @@ func ownersOf(resources []*v1alpha1.Resource) map[model.GroupKey][]string {
 // needsImageHere says that the resource is none of a group that other nodes only may own, as far as images go: nobody fetches one to where
 // it never runs. owners are those of the group.
 func needsImageHere(spec *v1alpha1.ResourceSpec, owners []string, self *Settings) bool {
-	return spec.Container == nil || self == nil || owners == nil || slices.Contains(owners, self.NodeName)
+	return spec.Container == nil || mayOwn(owners, self)
+}
+
+// mayOwn says that this node may own a group; so it is while the node does not know who it is.
+func mayOwn(owners []string, self *Settings) bool {
+	return self == nil || owners == nil || slices.Contains(owners, self.NodeName)
 }

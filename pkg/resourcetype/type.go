@@ -181,6 +181,9 @@ type Instance struct {
 	// Addresses are those of the IPAddress resources that a NetworkName depends on, directly or through others, sorted; empty for other
 	// types. With alternatives (anyOf) some of them may be offline.
 	Addresses []netip.Addr
+	// Variables are the values of those variables of the Spec that come from Secrets, by their names. They are there for Online alone, and
+	// kept nowhere.
+	Variables map[string]string
 	// Disks are the mount points of those disks of the group that the Spec names, by the names of their Resources.
 	Disks map[string]string
 	// CgroupRoot is the cgroup below which the resource's own are made; RunDir is where its logs and sockets go (/run/quorate).
@@ -241,6 +244,22 @@ func (i *Instance) Environment() []string {
 		env = append(env, "QUORATE_NETWORK_NAME="+i.NetworkName)
 	}
 	return env
+}
+
+// EnvironmentWith is Environment with the variables of the spec.
+func (i *Instance) EnvironmentWith(spec []v1alpha1.EnvVar) ([]string, error) {
+	env := i.Environment()
+	for _, v := range spec {
+		value := v.Value
+		if v.ValueFrom != nil {
+			known := false
+			if value, known = i.Variables[v.Name]; !known {
+				return nil, fmt.Errorf("env %s of %s: the Secret that it comes from was not read", v.Name, i.Resource)
+			}
+		}
+		env = append(env, v.Name+"="+value)
+	}
+	return env, nil
 }
 
 // Report tells progress, if anybody listens.

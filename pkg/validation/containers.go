@@ -28,12 +28,6 @@ func containers(s *scope) []Finding {
 				fmt.Sprintf("a container with an address cannot be in group %s, which has mode LoadBalanced and is online on every node that may take it: "+
 					"an address is one host's at a time", g.Name)), true
 		}
-		for i, e := range c.Env {
-			if e.ValueFrom != nil {
-				return aboutResource(r, fmt.Sprintf("spec.container.env[%d].valueFrom", i), v1alpha1.ResourceReasonTypeNotSupported,
-					"this version does not read it: use value"), true
-			}
-		}
 		for i, d := range c.Devices {
 			if f, bad := s.diskOfOther(r, fmt.Sprintf("spec.container.devices[%d]", i), d); bad {
 				return f, true

@@ -11,7 +11,7 @@ type EnvVarApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// value of the variable.
 	Value *string `json:"value,omitempty"`
-	// valueFrom is where the value comes from. Behaviour comes later.
+	// valueFrom is where the value comes from. It is read before it is needed, and what is changed there counts at the next start.
 	ValueFrom *EnvVarSourceApplyConfiguration `json:"valueFrom,omitempty"`
 }
 

@@ -7,7 +7,7 @@ package v1alpha1
 //
 // EnvVarSource is where a variable's value comes from.
 type EnvVarSourceApplyConfiguration struct {
-	// secretKeyRef is a key of a Secret.
+	// secretKeyRef is a key of a Secret of the resource's namespace. Agents can read it only if a Role there lets them get it by its name.
 	SecretKeyRef *SecretKeyReferenceApplyConfiguration `json:"secretKeyRef,omitempty"`
 }
 

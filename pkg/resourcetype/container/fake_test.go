@@ -195,7 +195,6 @@ func TestCheckSpec(t *testing.T) {
 	}
 	for name, p := range map[string]*v1alpha1.Container{
 		"none": nil, "name": {Image: "A B"}, "support": {Image: "a", ClusterSupport: true}, "signal": {Image: "a", Stop: &v1alpha1.Stop{Signal: "SIGX"}},
-		"env": {Image: "a", Env: []v1alpha1.EnvVar{{Name: "X", ValueFrom: &v1alpha1.EnvVarSource{}}}},
 	} {
 		if got := typ.Check(t.Context(), specWith(t, p)); len(got) != 1 || got[0].Reason != resourcetype.ReasonInvalidSpec {
 			t.Errorf("%s: Check() = %v", name, got)

@@ -107,8 +107,13 @@ func (s *start) prepare(ctx context.Context) (err error) {
 	if s.mounts, err = sources(s.inst, s.p); err != nil {
 		return err
 	}
+	// The image's own variables come before these.
+	env, err := s.inst.EnvironmentWith(s.p.Env)
+	if err != nil {
+		return err
+	}
 	s.plan = plan{
-		id: s.record.ID, image: image, labels: labelsOf(s.inst), user: s.p.User, command: s.p.Command, env: environment(s.inst, s.p), devices: s.p.Devices,
+		id: s.record.ID, image: image, labels: labelsOf(s.inst), user: s.p.User, command: s.p.Command, env: env, devices: s.p.Devices,
 		ownNetwork: s.cable != nil, cgroup: runtimePath(s.cg.Path()), limits: limits, log: outlog.Path(s.inst),
 	}
 	if s.p.UseNetworkName {

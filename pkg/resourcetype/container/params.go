@@ -41,11 +41,6 @@ func params(spec json.RawMessage) (*v1alpha1.Container, error) {
 	case p.ClusterSupport:
 		return nil, errors.New("container.clusterSupport is not supported yet: remove it")
 	}
-	for _, v := range p.Env {
-		if v.ValueFrom != nil {
-			return nil, fmt.Errorf("container.env %s: valueFrom is not supported yet, use value", v.Name)
-		}
-	}
 	if p.Stop != nil && p.Stop.Signal != "" && unix.SignalNum(p.Stop.Signal) == 0 {
 		return nil, fmt.Errorf("container.stop.signal: there is no signal %s", p.Stop.Signal)
 	}
@@ -95,15 +90,6 @@ func recorded(inst *resourcetype.Instance) (record, *cgroup.Cgroup, error) {
 		r.Cgroup = filepath.Join(inst.CgroupRoot, "container-"+filepath.Base(inst.Resource.UID))
 	}
 	return r, cgroup.At(r.Cgroup), nil
-}
-
-// environment is what the container sees of the cluster, then what the spec adds. The image's own comes before both.
-func environment(inst *resourcetype.Instance, p *v1alpha1.Container) []string {
-	env := inst.Environment()
-	for _, v := range p.Env {
-		env = append(env, v.Name+"="+v.Value)
-	}
-	return env
 }
 
 // labelsOf say in containerd whose container it is.

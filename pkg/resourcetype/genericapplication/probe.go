@@ -3,11 +3,15 @@ package genericapplication
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/quorate/quorate/api/v1alpha1"
+	"github.com/quorate/quorate/pkg/pidfd"
 	"github.com/quorate/quorate/pkg/resourcetype"
 	"github.com/quorate/quorate/pkg/resourcetype/probing"
 )
@@ -40,7 +44,7 @@ func probeExec(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.Gen
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	env, err := environment(inst, p)
+	env, err := probeEnvironment(inst, p, &r)
 	if err != nil {
 		return err
 	}
@@ -58,4 +62,30 @@ func probeExec(ctx context.Context, inst *resourcetype.Instance, p *v1alpha1.Gen
 		return fmt.Errorf("health check %s: %w: %s", probe.Command[0], err, output.String())
 	}
 	return nil
+}
+
+// probeEnvironment is the process's own: what came from Secrets is taken from there, since only a start is told it. Without a process those
+// variables are left out.
+func probeEnvironment(inst *resourcetype.Instance, p *v1alpha1.GenericApplication, r *record) ([]string, error) {
+	if !slices.ContainsFunc(p.Env, func(v v1alpha1.EnvVar) bool { return v.ValueFrom != nil }) {
+		return environment(inst, p)
+	}
+	known := map[string]string{}
+	if started, err := pidfd.StartTime(r.PID); r.PID != 0 && err == nil && started == r.StartTime {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", r.PID))
+		if err != nil {
+			return nil, fmt.Errorf("reading the environment of the process: %w", err)
+		}
+		for entry := range strings.SplitSeq(string(raw), "\x00") {
+			name, value, _ := strings.Cut(entry, "=")
+			known[name] = value
+		}
+	}
+	own, some := *inst, *p
+	own.Variables = known
+	some.Env = slices.DeleteFunc(slices.Clone(p.Env), func(v v1alpha1.EnvVar) bool {
+		_, found := known[v.Name]
+		return v.ValueFrom != nil && !found
+	})
+	return environment(&own, &some)
 }

@@ -113,14 +113,8 @@ func inVirtualServer(inst *resourcetype.Instance, p *v1alpha1.GenericApplication
 
 // environment is what the process sees of the cluster, then what the spec adds. Nothing is inherited from the agent.
 func environment(inst *resourcetype.Instance, p *v1alpha1.GenericApplication) ([]string, error) {
-	env := append([]string{defaultPath}, inst.Environment()...)
-	for _, v := range p.Env {
-		if v.ValueFrom != nil {
-			return nil, fmt.Errorf("env %s of %s: valueFrom is not supported yet, use value", v.Name, inst.Resource)
-		}
-		env = append(env, v.Name+"="+v.Value)
-	}
-	return env, nil
+	env, err := inst.EnvironmentWith(p.Env)
+	return append([]string{defaultPath}, env...), err
 }
 
 // interface guards.

@@ -157,7 +157,7 @@ func TestStartFails(t *testing.T) {
 		"is killed":           {shell(`kill -9 $$`), "was ended by SIGKILL"},
 		"never ready":         {shell(`sleep 1000`, `"health":{"isAlive":{"tcp":{"port":1}}}`), "is not ready"},
 		"OneShot fails":       {shell(`exit 4`, `"mode":"OneShot"`), "exited with status 4"},
-		"secret":              {shell(`sleep 1000`, `"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]`), "valueFrom is not supported yet"},
+		"secret":              {shell(`sleep 1000`, `"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]`), "env A of demo/"},
 		"no command":          {`{"command":[]}`, "no genericApplication.command"},
 		"ends while it waits": {shell(`sleep 0.1; exit 5`, `"health":{"looksAlive":{"exec":{"command":["/bin/false"]}}}`), "exited with status 5"},
 	}
@@ -349,4 +349,24 @@ func started(t *testing.T, file string) []int {
 		pids = append(pids, pid)
 	}
 	return pids
+}
+
+// TestVariablesOfSecrets: the process has what its Secret says, and so have its checks, which are told nothing themselves.
+func TestVariablesOfSecrets(t *testing.T) {
+	const secret = `"env":[{"name":"A","value":"a"},{"name":"PASSWORD","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]`
+	app, inst := New(), instance(t, shell(`test "$PASSWORD" = "two words" && exec sleep 1000`, secret,
+		`"health":{"isAlive":{"exec":{"command":["/bin/sh","-c","test \"$A$PASSWORD\" = 'atwo words'"]}}}`))
+	inst.Variables = map[string]string{"PASSWORD": "two words"}
+	inst.SaveData = func(v any) error {
+		raw, err := json.Marshal(v)
+		inst.Data = raw
+		return err
+	}
+	must(t, app.Online(t.Context(), inst))
+	t.Cleanup(func() { must(t, app.Terminate(context.Background(), inst)) })
+	inst.Variables = nil
+	must(t, app.IsAlive(t.Context(), inst))
+	if strings.Contains(string(inst.Data), "words") {
+		t.Errorf("the run state has it: %s", inst.Data)
+	}
 }

@@ -21,7 +21,7 @@ const (
 // imageFile is the image in a file.
 func imageFile(t *testing.T) string {
 	t.Helper()
-	made, err := containertest.PostgreSQL(image, programs(t))
+	made, err := containertest.PostgreSQL(t.Context(), image, programs(t))
 	must(t, err)
 	return beside.SaveImage(t, made)
 }

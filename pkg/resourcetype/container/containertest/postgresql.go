@@ -2,6 +2,7 @@ package containertest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +14,7 @@ import (
 
 // PostgreSQL is an image with a server of the Debian package postgresql, whose programs (postgres, initdb, psql) are in a directory of this
 // machine, and a shell. The user postgres has the number that it has in the image docker.io/library/postgres.
-func PostgreSQL(name, programs string) (Image, error) {
+func PostgreSQL(ctx context.Context, name, programs string) (Image, error) {
 	i := Box(name)
 	for _, tool := range []string{"cat", "mv", "rm", "sync"} {
 		i.Links["bin/"+tool] = "busybox"
@@ -37,7 +38,7 @@ func PostgreSQL(name, programs string) (Image, error) {
 			elves = append(elves, plugin)
 		}
 	}
-	if err := i.programs(elves...); err != nil {
+	if err := i.programs(ctx, elves...); err != nil {
 		return i, err
 	}
 	version := filepath.Base(filepath.Dir(programs))
@@ -45,8 +46,8 @@ func PostgreSQL(name, programs string) (Image, error) {
 }
 
 // programs adds programs or libraries of this machine where they are on it, with the libraries that they need.
-func (i *Image) programs(paths ...string) error {
-	out, err := exec.Command("ldd", paths...).CombinedOutput()
+func (i *Image) programs(ctx context.Context, paths ...string) error {
+	out, err := exec.CommandContext(ctx, "ldd", paths...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("looking for the libraries of %s and others: %w: %s", paths[0], err, bytes.TrimSpace(out))
 	}
