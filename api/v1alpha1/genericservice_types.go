@@ -17,8 +17,9 @@ type GenericService struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	StartParameters string `json:"startParameters,omitempty"`
-	// useNetworkName is to give the unit's processes the group's network name as their host name. It has no effect yet; the unit has the name
-	// in the variable QUORATE_NETWORK_NAME if the resource depends on a NetworkName, directly or through others.
+	// useNetworkName is to give the unit's processes the group's network name as their host name. It has no effect yet: systemd 252, which
+	// Debian 12 has, knows no setting for that, and a command around the unit's own would need rights that the unit's user does not have. The
+	// unit has the name in the variable QUORATE_NETWORK_NAME if the resource depends on a NetworkName, directly or through others.
 	// +optional
 	UseNetworkName bool `json:"useNetworkName,omitempty"`
 }

@@ -14,8 +14,9 @@ type GenericServiceApplyConfiguration struct {
 	// startParameters are passed to the unit in the variable QUORATE_START_PARAMETERS, which its ExecStart= may use. Those of a unit that runs
 	// are changed when it is started the next time.
 	StartParameters *string `json:"startParameters,omitempty"`
-	// useNetworkName is to give the unit's processes the group's network name as their host name. It has no effect yet; the unit has the name
-	// in the variable QUORATE_NETWORK_NAME if the resource depends on a NetworkName, directly or through others.
+	// useNetworkName is to give the unit's processes the group's network name as their host name. It has no effect yet: systemd 252, which
+	// Debian 12 has, knows no setting for that, and a command around the unit's own would need rights that the unit's user does not have. The
+	// unit has the name in the variable QUORATE_NETWORK_NAME if the resource depends on a NetworkName, directly or through others.
 	UseNetworkName *bool `json:"useNetworkName,omitempty"`
 }
 
