@@ -74,7 +74,9 @@ func TestSecretVariables(t *testing.T) {
 		return strings.Contains(r.Status.Message, "the variable PASSWORD comes from key password of the Secret demo/vault"), r.Status.Message, nil
 	}))
 	beside.Delete(t, ctx, cluster, vault)
-	beside.Create(t, ctx, cluster, vaultSecret, func(context.Context) {})
+	secret := beside.Objects(t, vaultSecret)[0]
+	must(t, cluster.Create(ctx, secret))
+	t.Cleanup(func() { must(t, cluster.Delete(context.Background(), secret)) }) // whether it is gone, an operator may not see
 	for _, object := range beside.Objects(t, strings.ReplaceAll(vault, "{name: vault, key:", "{name: lab-tsig, key:")) {
 		must(t, cluster.Create(ctx, object))
 	}
