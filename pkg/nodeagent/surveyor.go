@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/vishvananda/netlink"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/quorate/quorate/api/v1alpha1"
@@ -151,21 +153,26 @@ func (s *surveyor) carrierState(network string, well bool) v1alpha1.LinkState {
 	return v1alpha1.LinkDown
 }
 
+// interfacesByAddress are the interfaces that have addresses, by each of those.
 func interfacesByAddress() (map[netip.Addr]net.Interface, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil, err
 	}
-	out := map[netip.Addr]net.Interface{}
+	byIndex := make(map[int]net.Interface, len(interfaces))
 	for _, i := range interfaces {
-		addresses, err := i.Addrs()
-		if err != nil {
-			continue // it has just gone
-		}
-		for _, a := range addresses {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-				out[prefix.Addr().Unmap()] = i
-			}
+		byIndex[i.Index] = i
+	}
+	// One list of them all: net.Interface asks for that once for each interface, and there may be a thousand addresses.
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("listing the addresses of this host: %w", err)
+	}
+	out := make(map[netip.Addr]net.Interface, len(addresses))
+	for _, a := range addresses {
+		ip, valid := netip.AddrFromSlice(a.IP)
+		if i, found := byIndex[a.LinkIndex]; found && valid {
+			out[ip.Unmap()] = i
 		}
 	}
 	return out, nil
