@@ -212,6 +212,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ServicePortApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ShareClient"):
 		return &apiv1alpha1.ShareClientApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SourceRoutes"):
+		return &apiv1alpha1.SourceRoutesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Stop"):
 		return &apiv1alpha1.StopApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TCPProbe"):

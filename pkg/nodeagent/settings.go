@@ -256,7 +256,7 @@ func (s *Settings) nodeName(id model.NodeID) string {
 func (s *Settings) networkInfo() map[string]resourcetype.NetworkInfo {
 	out := map[string]resourcetype.NetworkInfo{}
 	for _, n := range s.Networks {
-		out[n.Name] = resourcetype.NetworkInfo{CIDRs: n.CIDRs}
+		out[n.Name] = resourcetype.NetworkInfo{CIDRs: n.CIDRs, Gateways: n.Gateways}
 	}
 	return out
 }

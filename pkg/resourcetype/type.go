@@ -148,6 +148,8 @@ type Exposer interface {
 type NetworkInfo struct {
 	// CIDRs are the prefixes of the network, such as 192.168.7.0/24 or fd00:7::/64.
 	CIDRs []string `json:"cidrs"`
+	// Gateways are its routers, if the Cluster names them.
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // Instance is one resource on this host, at one epoch of its group. Its JSON, without what is bound to this process, goes to monitor processes.

@@ -817,6 +817,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: quorate
       type:
         scalar: boolean
+- name: com.github.quorate.quorate.api.v1alpha1.ConnectionTracking
+  scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Container
   map:
     fields:
@@ -1350,9 +1352,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: address
       type:
         scalar: string
+    - name: connectionTracking
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.ConnectionTracking
     - name: network
       type:
         scalar: string
+    - name: sourceRoutes
+      type:
+        namedType: com.github.quorate.quorate.api.v1alpha1.SourceRoutes
     - name: whenIsolated
       type:
         namedType: com.github.quorate.quorate.api.v1alpha1.IsolationPolicy
@@ -2373,6 +2381,12 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.ShareProtocol
   scalar: string
+- name: com.github.quorate.quorate.api.v1alpha1.SourceRoutes
+  map:
+    fields:
+    - name: gateway
+      type:
+        scalar: string
 - name: com.github.quorate.quorate.api.v1alpha1.Stop
   map:
     fields:

@@ -18,6 +18,12 @@ type IPAddressApplyConfiguration struct {
 	// whenIsolated says what follows when the host hears neither another node nor a gateway on the network any more, although its link
 	// is up, while another node that may have the group does (docs/networks.md); built-in default Fail.
 	WhenIsolated *apiv1alpha1.IsolationPolicy `json:"whenIsolated,omitempty"`
+	// sourceRoutes has what is sent from the address leave by a gateway of the address's own network, whatever the host's default route is:
+	// answers go back the way that the questions came. Routes and rule come and go with the address.
+	SourceRoutes *SourceRoutesApplyConfiguration `json:"sourceRoutes,omitempty"`
+	// connectionTracking says what becomes of the host's entries for the address, in both directions, when the address comes and when
+	// it goes; built-in default Keep.
+	ConnectionTracking *apiv1alpha1.ConnectionTracking `json:"connectionTracking,omitempty"`
 }
 
 // IPAddressApplyConfiguration constructs a declarative configuration of the IPAddress type for use with
@@ -47,5 +53,21 @@ func (b *IPAddressApplyConfiguration) WithAddress(value string) *IPAddressApplyC
 // If called multiple times, the WhenIsolated field is set to the value of the last call.
 func (b *IPAddressApplyConfiguration) WithWhenIsolated(value apiv1alpha1.IsolationPolicy) *IPAddressApplyConfiguration {
 	b.WhenIsolated = &value
+	return b
+}
+
+// WithSourceRoutes sets the SourceRoutes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SourceRoutes field is set to the value of the last call.
+func (b *IPAddressApplyConfiguration) WithSourceRoutes(value *SourceRoutesApplyConfiguration) *IPAddressApplyConfiguration {
+	b.SourceRoutes = value
+	return b
+}
+
+// WithConnectionTracking sets the ConnectionTracking field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ConnectionTracking field is set to the value of the last call.
+func (b *IPAddressApplyConfiguration) WithConnectionTracking(value apiv1alpha1.ConnectionTracking) *IPAddressApplyConfiguration {
+	b.ConnectionTracking = &value
 	return b
 }

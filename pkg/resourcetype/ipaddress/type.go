@@ -52,6 +52,8 @@ var (
 type record struct {
 	Address   netip.Prefix `json:"address"`
 	Interface string       `json:"interface"`
+	// Table is that of its source routes; 0 when it has none.
+	Table int `json:"table,omitempty"`
 }
 
 func params(spec json.RawMessage) (network string, address netip.Prefix, err error) {
@@ -101,13 +103,20 @@ func (t *Type) Online(ctx context.Context, inst *resourcetype.Instance) error {
 	if err := carrier(network, at.link); err != nil {
 		return err
 	}
-	if err := inst.Save(record{Address: want, Interface: at.link.Attrs().Name}); err != nil {
+	more, err := extrasOf(inst, at, want)
+	if err != nil {
+		return err
+	}
+	if err := inst.Save(record{Address: want, Interface: at.link.Attrs().Name, Table: more.table}); err != nil {
 		return err
 	}
 	if err := inst.MayStart(); err != nil {
 		return fmt.Errorf("adding %s: %w", ip, err)
 	}
-	if err := t.bringUp(ctx, inst, at, want); err != nil {
+	if err = more.prepare(at, want); err == nil {
+		err = t.bringUp(ctx, inst, at, want)
+	}
+	if err != nil {
 		return errors.Join(err, t.Terminate(context.WithoutCancel(ctx), inst))
 	}
 	return nil
@@ -235,6 +244,9 @@ func (t *Type) Terminate(_ context.Context, inst *resourcetype.Instance) error {
 	if err := remove(r.Address.Addr()); err != nil {
 		return err
 	}
+	if err := tidy(inst, &r); err != nil {
+		return err
+	}
 	return t.guard.Remove(r.Address.Addr())
 }
 
@@ -277,9 +289,16 @@ func (t *Type) leased(ip netip.Addr) bool {
 	return s == addressguard.Leased || s == addressguard.Waiting
 }
 
-// IsAlive is the same: there is nobody to ask about an address.
+// IsAlive looks at its routes, too; there is nobody to ask about an address.
 func (t *Type) IsAlive(ctx context.Context, inst *resourcetype.Instance) error {
-	return t.LooksAlive(ctx, inst)
+	if err := t.LooksAlive(ctx, inst); err != nil {
+		return err
+	}
+	var r record
+	if _, err := inst.LoadData(&r); err != nil || r.Table == 0 {
+		return err
+	}
+	return sourceRouted(&r)
 }
 
 // Adopt takes the address over as it is; its guard has been adopted with all others.
