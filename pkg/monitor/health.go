@@ -102,7 +102,7 @@ func (c *checker) run(ctx context.Context) {
 	// The first polls come early by a random part: a thousand groups that failed over together are not polled together.
 	looksTimer := time.NewTimer(spread(looks))
 	defer looksTimer.Stop()
-	if sees, ok := c.typ.(resourcetype.AllSeeing); ok && failures != nil && sees.SeesAll(c.inst) {
+	if failures != nil && c.seesAll() {
 		looksTimer.Stop()
 	}
 	isTimer := time.NewTimer(spread(c.timing.IsAlive))
@@ -172,6 +172,12 @@ func (c *checker) maintained(ctx context.Context, maintainer resourcetype.Mainta
 		}
 	}()
 	return maintainer.Maintain(ctx, c.inst)
+}
+
+// seesAll says that the watch makes the polls with LooksAlive needless.
+func (c *checker) seesAll() bool {
+	t, ok := c.typ.(resourcetype.AllSeeing)
+	return ok && t.SeesAll(c.inst)
 }
 
 func spread(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

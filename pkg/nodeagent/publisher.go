@@ -233,11 +233,8 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		p.lazySince = time.Time{}
 		return nil
 	}
-	wait := p.patience(status, p.issued(ctx, w, status))
-	if wait == 0 && !newerView(status.View, o.beforeView()) {
-		wait = time.Until(p.nodeRest)
-	}
-	if wait > 0 {
+	news := newerView(status.View, o.beforeView())
+	if wait := p.dueIn(status, p.issued(ctx, w, status), news); wait > 0 {
 		p.nodes.AddAfter(p.nodeName, wait)
 		return nil
 	}
@@ -247,13 +244,22 @@ func (p *publisher) writeNode(ctx context.Context) error {
 		return err
 	}
 	p.log.V(1).Info("Node status written", "took", time.Since(began).String())
-	if newerView(status.View, o.beforeView()) {
+	if news {
 		p.log.Info("View published", "view", status.View.ID.Number, "after", time.Since(o.standing.Installed).String())
 	}
 	p.lastNode, p.lazySince = status, time.Time{}
 	p.nodeRest = restAfter(began, time.Now())
 	p.nodeEcho.wrote(time.Now())
 	return nil
+}
+
+// dueIn is how long the write of a changed status waits. That of a new view never does.
+func (p *publisher) dueIn(status *v1alpha1.AgentStatus, issued map[string]*v1alpha1.Assignment, newView bool) time.Duration {
+	wait := p.patience(status, issued)
+	if wait == 0 && !newView {
+		wait = time.Until(p.nodeRest)
+	}
+	return wait
 }
 
 // restAfter is when the pause after a write ends.
