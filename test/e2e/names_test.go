@@ -94,13 +94,13 @@ func says(t *testing.T, ctx context.Context, b *dnsupdatetest.BIND, name string,
 }
 
 // marked waits until the name is the present owner's: the mark bears the epoch of the group's assignment.
-func marked(t *testing.T, ctx context.Context, b *dnsupdatetest.BIND) {
+func marked(t *testing.T, ctx context.Context, b *dnsupdatetest.BIND, group string) {
 	t.Helper()
-	g, err := cluster.Group(ctx, "trade")
+	g, err := cluster.Group(ctx, group)
 	must(t, err)
 	want := fmt.Sprintf("%q", fmt.Sprintf("epoch=%d", g.Status.Assignment.Epoch))
 	must(t, observe.Wait(ctx, 15*time.Second, "the mark has "+want, func(context.Context) (bool, string, error) {
-		got, err := b.Ask("_quorate.trade.example.org.", dns.TypeTXT)
+		got, err := b.Ask("_quorate."+group+".example.org.", dns.TypeTXT)
 		return err == nil && strings.Contains(fmt.Sprint(got), want), fmt.Sprint(got, err), nil
 	}))
 }
@@ -183,9 +183,9 @@ func TestNetworkName(t *testing.T) {
 
 	missed := watchName(t, b, full)
 	must(t, cluster.Move(ctx, recovery, s.group, "node-b"))
-	marked(t, ctx, b)
+	marked(t, ctx, b, s.group)
 	first := cut(t, ctx, s, "node-b")
-	marked(t, ctx, b)
+	marked(t, ctx, b, s.group)
 	leads(t, ctx, "10.77.2.104")
 	time.Sleep(6 * time.Second) // longer than any owner waits before it removes what it had
 	if n := missed(); n > 0 {
@@ -202,7 +202,7 @@ func TestNetworkName(t *testing.T) {
 	}
 	registered(t, ctx, false, "trade.example.org is not kept in DNS")
 	b.Start(t)
-	marked(t, ctx, b)
+	marked(t, ctx, b, s.group)
 	registered(t, ctx, true, "is kept in DNS")
 
 	var ip v1alpha1.Resource
