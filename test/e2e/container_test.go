@@ -175,6 +175,7 @@ func TestContainer(t *testing.T) {
 	beside.RunContainerd(t, ctx, theLab, s.home)
 	beside.ImportImage(t, ctx, theLab, s.home, image)
 	must(t, cluster.WaitNodes(ctx, recovery, v1alpha1.NodeUp, s.home))
+	waitImage(t, ctx, s.home, v1alpha1.ImagePresent) // or the group would not go there
 
 	// The agent of node-b hangs: its guardian stops what runs there.
 	if out, err := theLab.Exec(ctx, "node-b", "pkill", "-STOP", "-f", "quorate-agent run"); err != nil {

@@ -28,10 +28,11 @@ func RunContainerd(t *testing.T, ctx context.Context, l *lab.Lab, host string) {
 	}))
 }
 
-// StopContainerd ends it.
+// StopContainerd ends it, and takes its images away: the next test begins without.
 func StopContainerd(ctx context.Context, l *lab.Lab, hosts ...string) {
+	const script = `export CONTAINERD_NAMESPACE=$0; ctr --connect-timeout 1s images ls -q | xargs -r ctr images rm --sync; pkill -9 -x containerd`
 	for _, host := range hosts {
-		_, _ = l.Exec(ctx, host, "pkill", "-9", "-x", "containerd") // one that has lost its power since has none
+		_, _ = l.Exec(ctx, host, "sh", "-c", script, container.Namespace) // one that has lost its power since has none
 	}
 }
 
