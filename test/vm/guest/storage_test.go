@@ -11,7 +11,7 @@ import (
 
 // TestGuestMultipath writes through two paths of one host: one may fail, not both, and a reservation of another host is met on all.
 func TestGuestMultipath(t *testing.T) {
-	Require(t)
+	RequireFull(t) // the packages that use it show it in every run
 	lun := NewLUN(t, 8)
 	paths := lun.Paths(t, 2)
 	device := Multipath(t, paths...)
@@ -30,7 +30,7 @@ func TestGuestMultipath(t *testing.T) {
 
 // TestGuestMultipathFenced has another host reserve the disk: the host with two paths cannot write by either.
 func TestGuestMultipathFenced(t *testing.T) {
-	Require(t)
+	RequireFull(t) // the packages that use it show it in every run
 	lun := NewLUN(t, 8)
 	device := Multipath(t, lun.Paths(t, 2)...)
 	other := lun.Path(t)
@@ -47,7 +47,7 @@ func TestGuestMultipathFenced(t *testing.T) {
 
 // TestGuestNFS mounts a file server, lets it hang and come back, and makes its handles stale.
 func TestGuestNFS(t *testing.T) {
-	Require(t)
+	RequireFull(t) // the packages that use it show it in every run
 	server := NewNFS(t)
 	at := server.Mount(t, "soft,timeo=10,retrans=1,lookupcache=none,actimeo=0")
 	file := filepath.Join(at, "vote")
@@ -82,7 +82,7 @@ func TestGuestNFS(t *testing.T) {
 
 // TestGuestSoftdog feeds the watchdog and disarms it: the guest goes on. That it resets one which stops feeding is shown from outside.
 func TestGuestSoftdog(t *testing.T) {
-	Require(t)
+	RequireFull(t) // the packages that use it show it in every run
 	device := Softdog(t, 60)
 	f, err := os.OpenFile(device, os.O_WRONLY, 0)
 	if err != nil {
