@@ -38,8 +38,9 @@ type reach struct {
 	state v1alpha1.NetworkReach
 	// since is when the state began, in time since boot.
 	since time.Duration
-	// asked are whom it has asked at the last look.
+	// asked are whom it has asked at the last look, heard says that one of them was heard then.
 	asked []string
+	heard bool
 
 	shown heartbeat.Hysteresis
 	// silent is when the looks began that found nobody; 0 while somebody is heard.
@@ -48,7 +49,7 @@ type reach struct {
 
 // look takes one look in, and says whether the state has changed.
 func (r *reach) look(now time.Duration, l reachLook) bool {
-	r.asked = l.asked
+	r.asked, r.heard = l.asked, l.carrier && l.heard
 	next := v1alpha1.NetworkReachUnknown
 	switch {
 	case !l.carrier:
@@ -92,9 +93,10 @@ type otherReach struct {
 }
 
 // isolatedFrom says why what serves clients on the network is to fail here; nil when it is not. It never fails what could not be better
-// elsewhere: some node that may have the group has to say that it hears somebody on the network.
+// elsewhere: some node that may have the group has to say that it hears somebody on the network. Nor what is well again: when a switch
+// comes back for all, the first node that says so must not have the others give up theirs.
 func isolatedFrom(network string, r *reach, now time.Duration, others []otherReach) error {
-	if r == nil || r.state != v1alpha1.NetworkIsolated || now-r.since < reachAgree {
+	if r == nil || r.heard || r.state != v1alpha1.NetworkIsolated || now-r.since < reachAgree {
 		return nil
 	}
 	i := slices.IndexFunc(others, func(o otherReach) bool { return o.mayTake && o.state == v1alpha1.NetworkReached })

@@ -38,6 +38,9 @@ func TestReach(t *testing.T) {
 				if changed := r.look(time.Duration(i+1)*time.Second, looks[tc.looks[i]]); changed != (before != r.state) {
 					t.Errorf("look %d: changed = %v from %q to %q", i, changed, before, r.state)
 				}
+				if r.heard != (tc.looks[i] == 'h') {
+					t.Errorf("look %d: heard = %v", i, r.heard)
+				}
 				got += string(states[r.state])
 			}
 			if got != tc.want {
@@ -67,6 +70,7 @@ func TestIsolatedFrom(t *testing.T) {
 		"no carrier":      {&reach{state: v1alpha1.NetworkIsolated, since: time.Second}, time.Minute, []otherReach{well}, "no carrier"},
 		"not for long":    {cut, 12*time.Second - 1, []otherReach{well}, ""},
 		"not looked at":   {nil, time.Minute, []otherReach{well}, ""},
+		"heard again":     {&reach{state: v1alpha1.NetworkIsolated, since: time.Second, heard: true}, time.Minute, []otherReach{well}, ""},
 		"reached":         {&reach{state: v1alpha1.NetworkReached}, time.Minute, []otherReach{well}, ""},
 		"not known":       {&reach{state: v1alpha1.NetworkReachUnknown}, time.Minute, []otherReach{well}, ""},
 		"a single node":   {cut, time.Minute, nil, ""},
