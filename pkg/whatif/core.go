@@ -46,7 +46,9 @@ func keepCore(o *snapshot.Objects, now *metav1.Time) {
 
 // protected says why an object of the core group cannot be deleted; empty for any other.
 func protected(o *snapshot.Objects, kind, namespace, name string) string {
-	is := func(m metav1.Object) bool { return m.GetNamespace() == namespace && m.GetName() == name && snapshot.IsCore(m, o.Name) }
+	is := func(m metav1.Object) bool {
+		return m.GetNamespace() == namespace && m.GetName() == name && snapshot.IsCore(m, o.Name)
+	}
 	if kind == "ResourceGroup" && slices.ContainsFunc(o.Groups, func(g *v1alpha1.ResourceGroup) bool { return is(g) }) ||
 		kind == "Resource" && slices.ContainsFunc(o.Resources, func(r *v1alpha1.Resource) bool { return is(r) }) {
 		return kind + " " + namespace + "/" + name + " belongs to the core group of Cluster " + o.Name +
