@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -110,6 +111,7 @@ func restConfig(opts Options) (*rest.Config, *apiservers.Servers, error) {
 	cfg := servers.Config()
 	// A failover writes all groups of a node at once; the API server's own fairness bounds it.
 	cfg.QPS = -1
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newEvents(next) })
 	return rest.AddUserAgent(cfg, "quorate-manager"), servers, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -121,6 +122,7 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 	if err != nil {
 		return 0, err
 	}
+	awaited := wait > 0
 	conflict, err := r.serve(ctx, at, res)
 	if err != nil {
 		return 0, err
@@ -135,6 +137,9 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 	if res, err = r.sumUp(ctx, facts); err != nil {
 		return 0, err
 	}
+	if awaited && judged(res) {
+		return wait, nil // the next owner's word is on its way, and then one write says it all
+	}
 	conditions := status.ResourceConditions(facts)
 	if equality.Semantic.DeepEqual(res.Status.Conditions, conditions) {
 		return wait, nil
@@ -146,6 +151,12 @@ func (r *Reconciler) write(ctx context.Context, at *round, res *v1alpha1.Resourc
 		return 0, describe("writing the conditions of", res, err)
 	}
 	return wait, nil
+}
+
+// judged says that the present spec of the resource has been found usable or not.
+func judged(res *v1alpha1.Resource) bool {
+	c := meta.FindStatusCondition(res.Status.Conditions, v1alpha1.ConditionAccepted)
+	return c != nil && c.ObservedGeneration == res.Generation
 }
 
 func describe(doing string, res *v1alpha1.Resource, err error) error {
