@@ -190,7 +190,7 @@ type Heartbeat struct {
 }
 
 // ClusterAccess is the cluster's own address and name.
-// +kubebuilder:validation:XValidation:rule="!has(self.dns) || (has(self.networkName) && self.networkName != '')",message="dns registers networkName: set that, too",fieldPath=".dns"
+// +kubebuilder:validation:XValidation:rule="!has(self.dns) || (has(self.networkName) && size(self.networkName) > 0)",message="dns registers networkName: set that, too",fieldPath=".dns"
 type ClusterAccess struct {
 	// network is the name of the network that the address is on.
 	// +required
