@@ -31,7 +31,7 @@ type proxy struct {
 	frozen bool
 	// change is applied to what the dialing side sends: offset counts the bytes of the connection. It returns false to cut it.
 	change func(offset int, b []byte) bool
-	// recorded is what the dialing side of the first connection has sent.
+	// recorded is what the dialing side of the last connection has sent: on a busy machine the first may not have come to anything.
 	recorded []byte
 	conns    []net.Conn
 	made     int
@@ -57,7 +57,7 @@ func (p *proxy) run() {
 		}
 		p.mu.Lock()
 		p.conns, p.made = append(p.conns, conn), p.made+1
-		first, frozen := p.made == 1, p.frozen
+		number, frozen := p.made, p.frozen
 		p.mu.Unlock()
 		if frozen {
 			continue
@@ -68,14 +68,15 @@ func (p *proxy) run() {
 			continue
 		}
 		p.mu.Lock()
-		p.conns = append(p.conns, other)
+		p.conns, p.recorded = append(p.conns, other), nil
 		p.mu.Unlock()
-		go p.pump(conn, other, true, first)
-		go p.pump(other, conn, false, false)
+		go p.pump(conn, other, number)
+		go p.pump(other, conn, 0)
 	}
 }
 
-func (p *proxy) pump(from, to net.Conn, forward, record bool) {
+// pump carries what the dialing side of the connection with this number sends, or with 0 what the other one answers.
+func (p *proxy) pump(from, to net.Conn, number int) {
 	defer to.Close()
 	buffer := make([]byte, 64<<10)
 	for offset := 0; ; {
@@ -85,10 +86,10 @@ func (p *proxy) pump(from, to net.Conn, forward, record bool) {
 		}
 		b := buffer[:n]
 		p.mu.Lock()
-		if record {
+		if number == p.made && number > 0 {
 			p.recorded = append(p.recorded, b...)
 		}
-		ok := !forward || p.change == nil || p.change(offset, b)
+		ok := number == 0 || p.change == nil || p.change(offset, b)
 		p.mu.Unlock()
 		offset += n
 		if !ok || err != nil {
