@@ -55,7 +55,7 @@ func TestEventsGiveWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.RoundTrip(r); err != nil { //nolint:bodyclose // there is none
+		if _, err := e.RoundTrip(r); err != nil {
 			t.Error(err)
 		}
 	}
