@@ -142,7 +142,7 @@ func (v variant) client(t *testing.T) *pgx.ConnConfig {
 func (v variant) sql(t *testing.T, ctx context.Context, statement string) string {
 	t.Helper()
 	owner, query := v.owner(t, ctx), []string{"psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement}
-	as := []string{"env", "PATH=" + programs(t), "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "env", "PGHOST=" + v.directory() + "/run"}
+	as := []string{"env", "PATH=" + programs(t) + ":/usr/bin:/bin", "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "env", "PGHOST=" + v.directory() + "/run"}
 	if v.boxed {
 		as = []string{"ctr", "-n", container.Namespace, "tasks", "exec", "--exec-id", "admin", v.container(t, ctx, owner)}
 	}
