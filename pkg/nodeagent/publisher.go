@@ -23,9 +23,8 @@ import (
 
 const (
 	writeTimeout = 3 * time.Second
-	// resourceWriters write statuses of resources in parallel; those of one resource stay in order. With more than crowd waiting, only
-	// crowdWriters of them do: it is a failover of many groups, and the assignments of the others come first.
-	resourceWriters, crowdWriters, crowd = 8, 2, 64
+	// resourceWriters write statuses of resources in parallel; those of one resource stay in order.
+	resourceWriters = 8
 	// settleDelay is how long the status of a resource settles before it is written. Nothing is decided from it, so a state that lasts
 	// less is not worth a write, least of all while the word that a group is released is on its way.
 	settleDelay = 60 * time.Millisecond
@@ -164,28 +163,13 @@ func (p *publisher) run(ctx context.Context) {
 	workers.Go(func() {
 		work(ctx, p.log, p.nodes, func(ctx context.Context, _ string) error { return p.writeNode(ctx) })
 	})
-	for i := range resourceWriters {
-		workers.Go(func() {
-			work(ctx, p.log, p.resources, func(ctx context.Context, key client.ObjectKey) error {
-				if i >= crowdWriters {
-					p.giveWay(ctx)
-				}
-				return p.writeResource(ctx, key)
-			})
-		})
+	for range resourceWriters {
+		workers.Go(func() { work(ctx, p.log, p.resources, p.writeResource) })
 	}
 	<-ctx.Done()
 	p.nodes.ShutDown()
 	p.resources.ShutDown()
 	workers.Wait()
-}
-
-// giveWay waits while many statuses wait, but not for ever.
-func (p *publisher) giveWay(ctx context.Context) {
-	const step, most = 20 * time.Millisecond, writeTimeout / 3
-	for began := time.Now(); p.resources.Len() > crowd && time.Since(began) < most && ctx.Err() == nil; {
-		time.Sleep(step)
-	}
 }
 
 func work[T comparable](ctx context.Context, log logr.Logger, queue workqueue.TypedRateLimitingInterface[T], write func(context.Context, T) error) {
